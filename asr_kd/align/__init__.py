@@ -1,0 +1,1 @@
+"""Alignment: flat start with Gaussian mixtures, Viterbi training and forced alignment with any scorer."""

@@ -1,0 +1,134 @@
+"""One pass of a flat start over a chunk of utterances: align or not, then accumulate."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_kd.align.corpus import AlignmentCorpus
+from asr_kd.align.deltas import add_deltas
+from asr_kd.align.equal import align_equal
+from asr_kd.align.gmm import Array, DiagGmm
+from asr_kd.align.gmm_training import GmmStatistics, accumulate
+from asr_kd.align.segments import visit_counts
+from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure
+from asr_kd.lang.hmm import Hmm
+from asr_kd.lang.lexicon import Lexicon
+
+NOT_ALIGNED = -1
+
+
+class Pass(enum.Enum):
+    """Where the alignment of a pass comes from."""
+
+    EQUAL = "equal"
+    ALIGN = "align"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A chunk of utterances and the model to treat it with."""
+
+    kind: Pass
+    utt_ids: list[str]
+    gmm: DiagGmm
+    hmm: Hmm
+
+
+@dataclass
+class ChunkResult:
+    """What a chunk adds to a pass.
+
+    Attributes:
+        statistics: Of the mixtures.
+        num_frames: Aligned frames of each pdf ``[S]``.
+        num_visits: Visits to each pdf ``[S]``.
+        num_aligned: Aligned utterances.
+        failures: The others.
+    """
+
+    statistics: GmmStatistics
+    num_frames: Array
+    num_visits: Array
+    num_aligned: int = 0
+    failures: list[AlignmentFailure] = field(default_factory=list)
+
+
+class FlatStartWorker:
+    """Runs tasks; the alignment between two passes lies in a file that all workers share.
+
+    Args:
+        corpus: Features and transcripts.
+        lexicon: Pronunciations.
+        alignment: Beams and silence.
+        acoustic_scale: Factor on log-likelihoods in the search.
+        delta_order: Deltas that are added to the stored features.
+        pdf_ids_file: A ``.npy`` of one int32 for each stored frame, below 0 where nothing is aligned.
+    """
+
+    def __init__(
+        self,
+        corpus: AlignmentCorpus,
+        lexicon: Lexicon,
+        alignment: AlignmentConfig,
+        acoustic_scale: float,
+        delta_order: int,
+        pdf_ids_file: Path,
+    ) -> None:
+        self._transcripts = corpus.transcripts
+        self._store = corpus.open()
+        self._lexicon = lexicon
+        self._alignment = alignment
+        self._acoustic_scale = acoustic_scale
+        self._delta_order = delta_order
+        self._pdf_ids: np.ndarray[Any, Any] = np.load(pdf_ids_file, mmap_mode="r+", allow_pickle=False)
+
+    def __call__(self, task: Task) -> ChunkResult:
+        num_pdfs = task.hmm.num_pdfs
+        result = ChunkResult(
+            GmmStatistics.zeros(task.gmm.num_gaussians, task.gmm.dim),
+            np.zeros(num_pdfs, dtype=np.int64),
+            np.zeros(num_pdfs, dtype=np.int64),
+        )
+        aligner = Aligner(self._lexicon, task.hmm, self._alignment)
+        all_features, all_pdf_ids = [], []
+        for utt_id in task.utt_ids:
+            features = add_deltas(self._store.get(utt_id), self._delta_order)
+            pdf_ids = self._pdf_ids_of(utt_id, features, task, aligner)
+            if isinstance(pdf_ids, AlignmentFailure):
+                result.failures.append(pdf_ids)
+                continue
+            result.num_aligned += 1
+            result.num_frames += np.bincount(pdf_ids, minlength=num_pdfs)
+            result.num_visits += visit_counts(pdf_ids, num_pdfs)
+            all_features.append(features)
+            all_pdf_ids.append(pdf_ids)
+        if all_pdf_ids:
+            accumulate(task.gmm, np.concatenate(all_features), np.concatenate(all_pdf_ids), result.statistics)
+        return result
+
+    def _pdf_ids_of(
+        self, utt_id: str, features: Array, task: Task, aligner: Aligner
+    ) -> Array | AlignmentFailure:
+        stored = self._pdf_ids[slice(*self._store.span(utt_id))]
+        if task.kind is Pass.KEEP:
+            if len(stored) and stored[0] != NOT_ALIGNED:
+                return stored
+            return AlignmentFailure(utt_id, "not aligned before")
+        words = self._transcripts[utt_id]
+        pdf_ids: Array | AlignmentFailure | None = aligner.failure_before_search(utt_id, words, len(features))
+        if pdf_ids is None and task.kind is Pass.EQUAL:
+            pdf_ids = align_equal(
+                utt_id, words, len(features), self._lexicon, task.hmm, self._alignment.silence_probability
+            )
+        elif pdf_ids is None:
+            scores = task.gmm.log_likelihoods(features) * self._acoustic_scale
+            pdf_ids = aligner.align(utt_id, words, scores)
+        assert pdf_ids is not None, "an utterance of the shortest duration can be aligned equally"
+        stored[:] = NOT_ALIGNED if isinstance(pdf_ids, AlignmentFailure) else pdf_ids
+        return pdf_ids

@@ -1,0 +1,83 @@
+"""A pool of light worker processes, or none: the same call either way."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Worker = Callable[[Task], Result]
+
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_TASKS_IN_FLIGHT = 3
+
+_worker_of_process: dict[str, Callable[[Any], Any]] = {}
+
+
+@contextmanager
+def worker_pool(
+    num_processes: int, make_worker: Callable[..., Worker[Task, Result]], *arguments: Any
+) -> Iterator[Callable[[Iterable[Task]], Iterator[Result]]]:
+    """Yield a function that maps tasks to results, in the order of the tasks.
+
+    Each process makes one worker and keeps it; with one process the worker lives in this one. Only a few
+    tasks are under way at a time, so the results do not pile up.
+
+    Args:
+        num_processes: 1 or more.
+        make_worker: Importable function or class that returns a worker: a function of a task.
+        arguments: Of ``make_worker``.
+    """
+    if num_processes == 1:
+        worker = make_worker(*arguments)
+        yield lambda tasks: (worker(task) for task in tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with (
+        _single_threaded_children(),
+        ProcessPoolExecutor(num_processes, context, _start_worker, (make_worker, arguments)) as executor,
+    ):
+        yield lambda tasks: _map_in_order(executor, tasks, _TASKS_IN_FLIGHT * num_processes)
+
+
+def _start_worker(make_worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+    _worker_of_process["worker"] = make_worker(*arguments)
+
+
+def _run_task(task: Any) -> Any:
+    return _worker_of_process["worker"](task)
+
+
+def _map_in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], num_in_flight: int) -> Iterator[Any]:
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(executor.submit(_run_task, task))
+            if len(waiting) >= num_in_flight:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Let processes that start here use one thread each: they share the cores already."""
+    before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

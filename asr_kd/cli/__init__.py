@@ -1,0 +1,5 @@
+"""The ``asr-kd`` command."""
+
+from asr_kd.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,121 @@
+"""``evaluate`` and ``transcribe``: a recogniser on held-out audio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr_kd.cli.show import print_word_errors
+from asr_kd.data.audio import audio_info
+from asr_kd.data.audio_folder import read_audio_source
+from asr_kd.data.manifest import Utterance
+from asr_kd.errors import ManifestError, ModelError
+from asr_kd.progress import track
+from asr_kd.recogniser import CARD_FILE, Recogniser
+from asr_kd.score.significance import Bootstrap
+from asr_kd.score.text_files import write_text_file
+from asr_kd.score.wer import score
+
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL_OR_WORKDIR", help="A recogniser folder, or a work folder.")
+]
+SystemOption = Annotated[
+    str, typer.Option("--system", help="Of a work folder: student, ensemble or baseline.")
+]
+FrontendPathOption = Annotated[
+    Path | None, typer.Option("--frontend-path", metavar="DIR", help="Where a frontend of your own lies.")
+]
+JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Decoding processes.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(evaluate)
+    app.command()(transcribe)
+
+
+def evaluate(
+    model: ModelArgument,
+    audio: Annotated[
+        Path,
+        typer.Argument(
+            help="A manifest, a Kaldi data directory, or a folder of audio with .txt or .trn beside."
+        ),
+    ],
+    system: SystemOption = "student",
+    frontend_path: FrontendPathOption = None,
+    jobs: JobsOption = 2,
+    out: Annotated[Path | None, typer.Option("--out", help="Write hypotheses here (.txt or .trn).")] = None,
+    worst: Annotated[int, typer.Option("--worst", help="How many utterances to list, worst first.")] = 20,
+) -> None:
+    """Recognise audio that has transcripts and score it: WER with interval, and the worst utterances."""
+    recogniser = Recogniser.load(recogniser_folder(model, system))
+    utterances = read_audio_source(audio)
+    without = [utterance.utt_id for utterance in utterances if utterance.text is None]
+    if without:
+        raise ManifestError(
+            f"{len(without)} of {len(utterances)} utterances have no transcript",
+            where=audio,
+            got=", ".join(without[:3]),
+            hint="use asr-kd transcribe for audio without text",
+        )
+    texts = _recognise(recogniser, utterances, frontend_path, jobs)
+    if out is not None:
+        write_text_file(out, texts)
+    result = score({utterance.utt_id: utterance.text or "" for utterance in utterances}, texts)
+    speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
+    print_word_errors(result, f"{system} {audio.name}", Bootstrap(speakers=speakers), worst)
+
+
+def transcribe(
+    model: ModelArgument,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio: wav, flac, ogg or mp3.")],
+    system: SystemOption = "student",
+    frontend_path: FrontendPathOption = None,
+    jobs: JobsOption = 1,
+) -> None:
+    """Print what is said in audio files, one line a file."""
+    recogniser = Recogniser.load(recogniser_folder(model, system))
+    utterances = [_utterance(path, number) for number, path in enumerate(files)]
+    found = _recognise(recogniser, utterances, frontend_path, jobs)
+    for path, text in zip(files, found.values(), strict=True):
+        print(f"{path}: {text}" if len(files) > 1 else text)
+
+
+def recogniser_folder(given: Path, system: str) -> Path:
+    """Return the recogniser folder that a user means: the folder itself, or one of a work folder.
+
+    Raises:
+        ModelError: When there is none, naming what was looked for.
+    """
+    if (given / CARD_FILE).is_file():
+        return given
+    inside = given / "recognisers" / system
+    if (inside / CARD_FILE).is_file():
+        return inside
+    known = sorted(path.parent.name for path in given.glob(f"recognisers/*/{CARD_FILE}"))
+    raise ModelError(
+        f'no recogniser "{system}" here' if known else "neither a recogniser nor a work folder with one",
+        where=given,
+        expected=f"one of {', '.join(known)}"
+        if known
+        else f"{CARD_FILE} or recognisers/{system}/{CARD_FILE}",
+        hint=None if known else "run the recipe up to its decode stage",
+    )
+
+
+def _recognise(
+    recogniser: Recogniser, utterances: Sequence[Utterance], frontend_path: Path | None, jobs: int
+) -> dict[str, str]:
+    found = recogniser.recognise(utterances, frontend_path or Path(), jobs)
+    return {utt_id: hyp.text for utt_id, hyp in track(found, "recognise", len(utterances), "utterances")}
+
+
+def _utterance(path: Path, number: int) -> Utterance:
+    info = audio_info(path)
+    # Nobody says who speaks in a file, so each is normalised by itself.
+    name = f"{number:06}"
+    return Utterance(name, name, str(path), info.num_samples, info.sampling_rate)

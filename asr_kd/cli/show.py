@@ -1,0 +1,39 @@
+"""What several commands print alike."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from asr_kd.score.significance import Bootstrap, error_counts, rate_interval
+from asr_kd.score.wer import WerResult, alignment_text, kaldi_line, worst_first
+
+
+def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst: int) -> None:
+    """Print the worst utterances with their alignments, a table of the errors, and Kaldi's line last.
+
+    Args:
+        result: What was scored.
+        name: Of system and audio, at the end of the last line.
+        bootstrap: Of the interval.
+        worst: How many utterances to list.
+    """
+    wrong = [utterance for utterance in worst_first(result, worst) if utterance.num_errors]
+    for utterance in wrong:
+        print(f"{utterance.utt_id}: {utterance.num_errors} errors in {utterance.num_reference_words} words")
+        print(alignment_text(utterance) + "\n")
+    interval = rate_interval(error_counts(result), bootstrap)
+    table = Table()
+    for column in ("utterances", "words", "WER %", "95 % interval", "sub", "del", "ins"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        f"{len(result.utterances):,}",
+        f"{result.num_reference_words:,}",
+        f"{100 * result.wer:.2f}",
+        f"{100 * interval.low:.2f} to {100 * interval.high:.2f}",
+        f"{result.substitutions:,}",
+        f"{result.deletions:,}",
+        f"{result.insertions:,}",
+    )
+    Console().print(table)
+    print(f"{kaldi_line(result)} {name}")

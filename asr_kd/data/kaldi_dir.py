@@ -1,0 +1,208 @@
+"""Read a Kaldi-style data directory: wav.scp, and text, utt2spk and segments where they exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_kd.data.audio import AudioInfo, audio_info
+from asr_kd.data.manifest import Utterance
+from asr_kd.errors import ManifestError
+
+# A segment may end this many seconds behind its recording (Kaldi's extract-segments --max-overshoot).
+_MAX_OVERSHOOT = 0.5
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The rest of a table's line behind its key, and where it stands."""
+
+    value: str
+    where: str
+
+
+def read_kaldi_dir(
+    folder: Path, *, root: Path | None = None, allow_untranscribed: bool = False
+) -> list[Utterance]:
+    """Read the utterances of a data directory, sorted by utt_id, with absolute audio paths.
+
+    Args:
+        folder: Holds ``wav.scp``; without ``text`` every utterance is untranscribed, without
+            ``utt2spk`` every utterance is a speaker of its own.
+        root: What relative paths of ``wav.scp`` start from; when None the first that has the file of
+            the data directory, its parent and the current directory.
+        allow_untranscribed: Take utterances that ``text`` lacks without their words.
+
+    Raises:
+        ManifestError: For a malformed line (with its number), a command in ``wav.scp`` (none is ever
+            run), a doubled key, and utterances that one file has and the other lacks.
+        AudioError: For audio that is missing or unreadable.
+
+    Source: Kaldi, "Data preparation"; extract-segments.cc for the ends of segments.
+    """
+    if not (folder / "wav.scp").is_file():
+        raise ManifestError("not a Kaldi data directory", where=folder, expected="a file wav.scp in it")
+    recordings = _recordings(folder, root)
+    segments = _segments(folder, recordings)
+    texts = _table(folder / "text") if (folder / "text").is_file() else None
+    speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
+    if texts is not None:
+        _check_same(segments, texts, folder, allow_untranscribed)
+    if speakers:
+        _check_speakers(segments, speakers, folder)
+    utterances = []
+    for utt_id, (path, info, start, num_samples) in sorted(segments.items()):
+        text = texts.get(utt_id) if texts is not None else None
+        speaker = speakers[utt_id].value if speakers else utt_id
+        utterances.append(
+            Utterance(
+                utt_id=utt_id,
+                speaker=speaker,
+                audio=str(path),
+                num_samples=num_samples,
+                sampling_rate=info.sampling_rate,
+                text=None if text is None else " ".join(text.value.split()),
+                start_sample=start,
+            )
+        )
+    return utterances
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Read a Kaldi text table: a key, blanks, and the rest of the line.
+
+    Raises:
+        ManifestError: For a missing file, a line without a value or a doubled key, with its number.
+    """
+    return {key: entry.value for key, entry in _table(path).items()}
+
+
+def _table(path: Path) -> dict[str, _Entry]:
+    table: dict[str, _Entry] = {}
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        key, *rest = line.split(maxsplit=1)
+        if not rest:
+            what = "an empty transcript" if path.name == "text" else "no value"
+            raise ManifestError(f'"{key}" has {what}', where=where, expected="a key and a value")
+        if key in table:
+            raise ManifestError(f'"{key}" is there twice', where=where, got=f"also in {table[key].where}")
+        table[key] = _Entry(rest[0].strip(), where)
+    if not table:
+        raise ManifestError("the file is empty", where=path)
+    return table
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ManifestError("no such file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _recordings(folder: Path, root: Path | None) -> dict[str, tuple[Path, AudioInfo]]:
+    roots = [folder, folder.parent, Path()] if root is None else [root]
+    recordings = {}
+    for recording_id, entry in _table(folder / "wav.scp").items():
+        if entry.value.endswith("|") or entry.value.startswith("|"):
+            raise ManifestError(
+                f'"{recording_id}" is a command, and commands in wav.scp are never run',
+                where=entry.where,
+                expected="the path of an audio file",
+                got=entry.value[:60],
+                hint="write the command's output to a file and put its path here",
+            )
+        candidates = [(base / entry.value).absolute() for base in roots]
+        path = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if path is None:
+            raise ManifestError(
+                f'audio of "{recording_id}" is missing',
+                where=entry.where,
+                expected=" or ".join(str(candidate) for candidate in dict.fromkeys(candidates)),
+                hint="restore the file or mend the path",
+            )
+        recordings[recording_id] = (path, audio_info(path, utt_id=recording_id))
+    return recordings
+
+
+def _segments(
+    folder: Path, recordings: dict[str, tuple[Path, AudioInfo]]
+) -> dict[str, tuple[Path, AudioInfo, int, int]]:
+    """Return path, header, first sample and number of samples by utt_id."""
+    if not (folder / "segments").is_file():
+        return {key: (path, info, 0, info.num_samples) for key, (path, info) in recordings.items()}
+    segments = {}
+    for utt_id, entry in _table(folder / "segments").items():
+        fields = entry.value.split()
+        try:
+            recording_id, start, end = fields[0], float(fields[1]), float(fields[2])
+        except (IndexError, ValueError):
+            raise ManifestError(
+                "malformed segment",
+                where=entry.where,
+                expected="utt_id recording_id start end, in seconds",
+                got=f"{utt_id} {entry.value}",
+            ) from None
+        if recording_id not in recordings:
+            raise ManifestError(f'recording "{recording_id}" is not in wav.scp', where=entry.where)
+        path, info = recordings[recording_id]
+        segments[utt_id] = (path, info, *_span(start, end, info, entry.where))
+    return segments
+
+
+def _span(start: float, end: float, info: AudioInfo, where: str) -> tuple[int, int]:
+    duration = info.num_samples / info.sampling_rate
+    if end == -1.0:
+        end = duration
+    first = round(start * info.sampling_rate)
+    last = min(round(end * info.sampling_rate), info.num_samples)
+    if not 0 <= first < last or end > duration + _MAX_OVERSHOOT:
+        raise ManifestError(
+            "the segment is not within its recording",
+            where=where,
+            expected=f"0 <= start < end <= {duration:.2f} s",
+            got=f"{start} to {end}",
+        )
+    return first, last - first
+
+
+def _check_same(
+    segments: dict[str, tuple[Path, AudioInfo, int, int]],
+    texts: dict[str, _Entry],
+    folder: Path,
+    allow_untranscribed: bool,
+) -> None:
+    without_audio = [utt_id for utt_id in texts if utt_id not in segments]
+    if without_audio:
+        raise ManifestError(
+            f"{_count(without_audio)} in text without audio",
+            where=texts[without_audio[0]].where,
+            hint="add them to wav.scp (or segments), or take them out of text",
+        )
+    without_text = [utt_id for utt_id in segments if utt_id not in texts]
+    if without_text and not allow_untranscribed:
+        raise ManifestError(
+            f"{_count(without_text)} with audio but without a line in text",
+            where=folder / "text",
+            hint="transcribe them, or leave them out of wav.scp (or segments)",
+        )
+
+
+def _check_speakers(
+    segments: dict[str, tuple[Path, AudioInfo, int, int]], speakers: dict[str, _Entry], folder: Path
+) -> None:
+    without = [utt_id for utt_id in segments if utt_id not in speakers]
+    if without:
+        raise ManifestError(f"{_count(without)} without a speaker", where=folder / "utt2spk")
+
+
+def _count(utt_ids: Sequence[str]) -> str:
+    what = "utterance" if len(utt_ids) == 1 else "utterances"
+    names = ", ".join(utt_ids[:3]) + (", ..." if len(utt_ids) > 3 else "")
+    return f"{len(utt_ids)} {what} ({names})"

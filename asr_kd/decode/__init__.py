@@ -1,0 +1,1 @@
+"""Decoding: the graph HCLG, beam search in one or several processes, and tuning."""

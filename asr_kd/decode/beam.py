@@ -1,0 +1,114 @@
+"""Viterbi beam search of one utterance and its hypothesis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import kaldi_decoder
+import kaldifst
+import numpy as np
+
+from asr_kd.decode.graph import DecodingGraph
+from asr_kd.errors import ConfigError, ModelError
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Settings of the search.
+
+    Args:
+        acoustic_scale: Factor on the log-likelihoods; its inverse is the LM scale.
+        insertion_penalty: Cost of each word, on the scale of the graph's costs.
+        beam: Costs worse than the best by more than this are pruned.
+        max_active: Largest number of states that are kept at a frame.
+    """
+
+    acoustic_scale: float = 0.1
+    insertion_penalty: float = 0.0
+    beam: float = 13.0
+    max_active: int = 3000
+
+    def __post_init__(self) -> None:
+        if not (self.acoustic_scale > 0 and self.beam > 0 and self.max_active > 1):
+            raise ConfigError(
+                "the decoder's settings are out of range",
+                expected="acoustic_scale and beam above 0, max_active above 1",
+                got=f"{self.acoustic_scale}, {self.beam}, {self.max_active}",
+            )
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was recognised in an utterance.
+
+    Attributes:
+        words: Empty where nothing was recognised or no path survived.
+        cost: Of the best path: graph cost minus scaled log-likelihoods; infinite where no path survived.
+        reached_final: Whether the path ends as the grammar wants; if not, it is the best partial path.
+    """
+
+    words: tuple[str, ...]
+    cost: float
+    reached_final: bool
+
+    @property
+    def text(self) -> str:
+        """The words with blanks between."""
+        return " ".join(self.words)
+
+
+def decode_utterance(
+    graph: DecodingGraph,
+    log_likelihoods: np.ndarray[Any, Any],
+    acoustic_scale: float,
+    beam: float,
+    max_active: int,
+) -> Hypothesis:
+    """Return the best word sequence of one utterance.
+
+    Args:
+        graph: HCLG; see :func:`asr_kd.decode.graph.with_insertion_penalty` for the cost of words.
+        log_likelihoods: ``[T, S]``: log p(s | x) - log p(s).
+        acoustic_scale: Factor on them.
+        beam: Costs worse than the best by more than this are pruned.
+        max_active: Largest number of states that are kept at a frame.
+
+    Raises:
+        ModelError: The matrix has another width than the graph, or holds NaN or plus infinity.
+
+    Source: Kaldi ``FasterDecoder``.
+    """
+    scores = _checked_scores(graph, log_likelihoods) * np.float32(acoustic_scale)
+    nothing = Hypothesis((), math.inf, False)
+    if len(scores) == 0:
+        return nothing
+    options = kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=max_active)
+    decoder = kaldi_decoder.FasterDecoder(graph.fst, options)
+    decoder.decode(kaldi_decoder.DecodableCtc(scores))
+    found, lattice = decoder.get_best_path()
+    if not found:
+        return nothing
+    is_linear, labels, word_ids, weight = kaldifst.get_linear_symbol_sequence(lattice)
+    assert is_linear, "the best path is one path"
+    if len(labels) != len(scores):  # the search died before the last frame
+        return nothing
+    words = tuple(graph.words[word_id - 1] for word_id in word_ids)
+    return Hypothesis(words, float(weight.value1 + weight.value2), bool(decoder.reached_final()))
+
+
+def _checked_scores(graph: DecodingGraph, log_likelihoods: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the matrix as contiguous float32; the decoder would read beyond a narrower one."""
+    if log_likelihoods.ndim != 2 or log_likelihoods.shape[1] != graph.num_pdfs:
+        raise ModelError(
+            "log-likelihoods do not fit the decoding graph",
+            expected=f"[T, {graph.num_pdfs}]",
+            got=list(log_likelihoods.shape),
+            hint="model and graph were made for different senone trees",
+        )
+    if not bool((log_likelihoods < np.inf).all()):
+        raise ModelError(
+            "log-likelihoods hold NaN or plus infinity", hint="the model that made them has diverged"
+        )
+    return np.ascontiguousarray(log_likelihoods, dtype=np.float32)

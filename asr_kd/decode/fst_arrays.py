@@ -1,0 +1,98 @@
+"""Arcs of an FST as numpy arrays, through OpenFst's binary form, for fast passes over all arcs."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kaldifst
+import numpy as np
+
+from asr_kd.errors import GraphError
+
+_MAGIC = 2125659606
+_VERSION = 2
+_PROPERTIES = 1  # kExpanded; all else is unknown, and OpenFst works it out when it needs it
+_TAIL = struct.Struct("<iiQqqq")  # version, flags, properties, start, number of states, number of arcs
+_STATE = np.dtype(
+    [("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("iepsilons", "<u4"), ("oepsilons", "<u4")]
+)
+ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("weight", "<f4"), ("nextstate", "<i4")])
+
+
+@dataclass
+class FstArrays:
+    """A weighted transducer; its arcs lie together, state after state.
+
+    Attributes:
+        start: The start state, -1 in an empty FST.
+        finals: Final costs, float32 ``[states]``; infinite for states that are not final.
+        num_arcs: Of each state, int64 ``[states]``.
+        arcs: Structured array ``[arcs]`` of ``ilabel olabel weight nextstate``.
+    """
+
+    start: int
+    finals: np.ndarray[Any, Any]
+    num_arcs: np.ndarray[Any, Any]
+    arcs: np.ndarray[Any, Any]
+
+    @property
+    def sources(self) -> np.ndarray[Any, Any]:
+        """The state that each arc leaves, int64 ``[arcs]``."""
+        return np.repeat(np.arange(len(self.finals)), self.num_arcs)
+
+
+def to_arrays(fst: Any) -> FstArrays:
+    """Return the states and arcs of a ``StdVectorFst``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fst"
+        if not kaldifst.StdConstFst(fst).write(str(path)):
+            raise GraphError("the graph cannot be written", where=path, hint="is the disk full?")
+        return _parse(path.read_bytes())
+
+
+def from_arrays(arrays: FstArrays) -> Any:
+    """Return the ``StdVectorFst`` that has these states and arcs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fst"
+        path.write_bytes(_header(arrays) + _states(arrays).tobytes() + arrays.arcs.tobytes())
+        fst = kaldifst.StdConstFst.read(str(path))
+    assert fst is not None, "a const FST in OpenFst's binary form"
+    return kaldifst.StdVectorFst(fst)
+
+
+def _parse(content: bytes) -> FstArrays:
+    (magic,) = struct.unpack_from("<i", content)
+    assert magic == _MAGIC, "OpenFst's binary form"
+    offset = 4
+    for _ in ("type of FST", "type of arcs"):
+        (length,) = struct.unpack_from("<i", content, offset)
+        offset += 4 + length
+    version, flags, _, start, num_states, num_arcs = _TAIL.unpack_from(content, offset)
+    # Flags would tell of symbol tables or padding, which the graphs of this project do not have.
+    assert (version, flags) == (_VERSION, 0), f"const FST of version {version} with flags {flags}"
+    offset += _TAIL.size
+    states = np.frombuffer(content, _STATE, num_states, offset)
+    arcs = np.frombuffer(content, ARC, num_arcs, offset + states.nbytes)
+    return FstArrays(start, states["final"].copy(), states["arcs"].astype(np.int64), arcs.copy())
+
+
+def _header(arrays: FstArrays) -> bytes:
+    names = b"".join(struct.pack("<i", len(name)) + name for name in (b"const", b"standard"))
+    tail = _TAIL.pack(_VERSION, 0, _PROPERTIES, arrays.start, len(arrays.finals), len(arrays.arcs))
+    return struct.pack("<i", _MAGIC) + names + tail
+
+
+def _states(arrays: FstArrays) -> np.ndarray[Any, Any]:
+    num_states = len(arrays.finals)
+    states = np.zeros(num_states, _STATE)
+    states["final"] = arrays.finals
+    states["first"] = np.cumsum(arrays.num_arcs) - arrays.num_arcs
+    states["arcs"] = arrays.num_arcs
+    sources = arrays.sources
+    states["iepsilons"] = np.bincount(sources[arrays.arcs["ilabel"] == 0], minlength=num_states)
+    states["oepsilons"] = np.bincount(sources[arrays.arcs["olabel"] == 0], minlength=num_states)
+    return states

@@ -1,0 +1,45 @@
+"""The dense code: the reference that the others are measured against."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from asr_kd.distill.targets import SoftTargets
+
+
+class Dense(BaseModel):
+    """Every senone's log posterior in float16: q is off by at most ``|log q| / 2^11`` of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["dense"] = "dense"
+
+
+class DenseCode:
+    """Encodes ``[T, S]`` in 2 S bytes a frame."""
+
+    def __init__(self, config: Dense, num_senones: int) -> None:
+        self.config = config
+        self.num_senones = num_senones
+
+    @property
+    def max_kept(self) -> int:
+        """Columns of the decoded targets."""
+        return self.num_senones
+
+    def encode(self, log_q: Tensor, key: str) -> bytes:
+        """Return the bytes of log posteriors ``[T, S]``."""
+        # Below float16's least number log 0 would be written, and 0 * log 0 is no number in a divergence.
+        least = torch.finfo(torch.float16).min
+        return log_q.float().clamp_min(least).half().cpu().contiguous().numpy().tobytes()
+
+    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+        """Return dense targets, float16 ``[T, S]``."""
+        if len(data) != 2 * num_frames * self.num_senones:
+            raise ValueError(f"{2 * num_frames * self.num_senones} bytes expected, got {len(data)}")
+        log_q = torch.frombuffer(bytearray(data), dtype=torch.float16)
+        return SoftTargets(log_q.float().exp_().half().reshape(num_frames, self.num_senones))

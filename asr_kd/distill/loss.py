@@ -1,0 +1,160 @@
+"""The distillation loss, dense or sparse, without a dense copy of the targets or of the posteriors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from asr_kd.distill.soft_cross_entropy import soft_cross_entropy_gradient, soft_cross_entropy_rows
+from asr_kd.distill.targets import SoftTargets
+from asr_kd.errors import AsrKdError
+
+NO_LABEL = -1
+"""The pdf_id of a frame without a hard label, such as one of transfer audio."""
+
+_CHUNK_ELEMENTS = 1 << 20
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss of a batch and its parts.
+
+    Attributes:
+        total: ``soft_weight * T^2 * soft + hard_weight * hard``; the one to differentiate.
+        soft: ``CE(q_T, p_T)``, mean over frames, before weight and T^2.
+        hard: ``CE(y, p_1)``, mean over the frames with a label; 0 where there are none or the weight is 0.
+    """
+
+    total: Tensor
+    soft: Tensor
+    hard: Tensor
+
+
+def distillation_loss(
+    logits: Tensor,
+    soft: SoftTargets,
+    pdf_ids: Tensor,
+    temperature: float,
+    soft_weight: float = 1.0,
+    hard_weight: float = 0.0,
+    overwrite_logits: bool = False,
+) -> LossTerms:
+    """Return ``soft_weight * T^2 * CE(q_T, p_T) + hard_weight * CE(y, p_1)``.
+
+    With ``p_T = softmax(logits / T)``: the soft term is the mean over frames of ``-sum_k q_k log p_T,k``,
+    plus ``-q_tail log(1 - sum_k p_T,k)`` where the targets have a tail; the hard term is the mean over
+    labelled frames of ``-log p_1,y``. T^2 keeps the soft gradient's size as T changes and is applied always.
+
+    Args:
+        logits: The student's, one row a real frame ``[B, S]`` (cut padding off first).
+        soft: Targets made with the same temperature.
+        pdf_ids: Hard labels ``[B]``; ``NO_LABEL`` (-1) drops the hard term of a frame.
+        temperature: T of teacher and student.
+        soft_weight: Weight of the soft term.
+        hard_weight: Weight of the hard term, relative to a soft term of weight 1 (Hinton's 0.5).
+        overwrite_logits: Put the gradient where the logits were: a step then needs 1 and not 2 times their
+            memory, and the logits must not be read after ``backward``.
+
+    Source: Hinton, Vinyals & Dean 2015, section 2.
+    """
+    _check(logits, soft, pdf_ids, temperature)
+    labels = pdf_ids.long()
+    if hard_weight == 0:
+        labels = torch.full_like(labels, NO_LABEL)
+    terms: Any = _LossTermsFunction.apply
+    soft_term, hard_term = terms(logits, soft, labels, float(temperature), overwrite_logits)
+    total = soft_weight * temperature**2 * soft_term + hard_weight * hard_term
+    return LossTerms(total, soft_term.detach(), hard_term.detach())
+
+
+def _check(logits: Tensor, soft: SoftTargets, pdf_ids: Tensor, temperature: float) -> None:
+    if logits.dim() != 2:
+        raise AsrKdError(
+            "the loss takes one row of logits a frame", expected="[B, S]", got=list(logits.shape)
+        )
+    num_frames, num_senones = logits.shape
+    if len(soft) != num_frames or pdf_ids.shape != (num_frames,):
+        raise AsrKdError(
+            "logits, soft targets and pdf_ids differ in their number of frames",
+            expected=num_frames,
+            got=f"{len(soft)} soft targets, pdf_ids of shape {list(pdf_ids.shape)}",
+        )
+    if soft.is_dense and soft.probs.shape[1] != num_senones:
+        raise AsrKdError(
+            "dense targets for another senone inventory", expected=num_senones, got=soft.probs.shape[1]
+        )
+    if not temperature > 0:
+        raise AsrKdError("a temperature must be above 0", got=temperature)
+
+
+class _LossTermsFunction(torch.autograd.Function):
+    """Soft and hard term, chunk by chunk, so that nothing of the size of the logits is kept or made."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, soft: SoftTargets, labels: Tensor, temperature: float, overwrite: bool
+    ) -> tuple[Tensor, Tensor]:
+        soft_rows, hard_rows, log_sums, label_log_sums = [], [], [], []
+        for rows in _chunks(logits):
+            chunk = logits[rows].float()
+            scaled = chunk / temperature
+            part, log_sum = soft_cross_entropy_rows(scaled, soft.rows(rows))
+            soft_rows.append(part)
+            log_sums.append(log_sum)
+            hard, log_sum = _hard_rows(chunk, labels[rows], log_sum if temperature == 1 else None)
+            hard_rows.append(hard)
+            label_log_sums.append(log_sum)
+        num_labels = (labels != NO_LABEL).sum().clamp_min(1)
+        ctx.save_for_backward(logits, labels, num_labels, torch.cat(log_sums), torch.cat(label_log_sums))
+        ctx.soft, ctx.temperature, ctx.overwrite, ctx.used = soft, temperature, overwrite, False
+        return torch.cat(soft_rows).mean(), torch.cat(hard_rows).sum() / num_labels
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad_soft, grad_hard = grads
+        logits, labels, num_labels, log_sums, label_log_sums = ctx.saved_tensors
+        assert not ctx.used, "backward a second time through logits that the first one has overwritten"
+        ctx.used = ctx.overwrite
+        gradient = logits.detach() if ctx.overwrite else torch.empty_like(logits)
+        scale = grad_soft / (ctx.temperature * len(logits))
+        for rows in _chunks(logits):
+            chunk = logits[rows].float()
+            part = soft_cross_entropy_gradient(chunk / ctx.temperature, ctx.soft.rows(rows), log_sums[rows])
+            part *= scale
+            _add_hard_gradient(part, chunk, labels[rows], label_log_sums[rows], grad_hard / num_labels)
+            gradient[rows] = part
+        return gradient, None, None, None, None
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    num_rows = max(1, _CHUNK_ELEMENTS // logits.shape[1])
+    return [slice(first, first + num_rows) for first in range(0, len(logits), num_rows)]
+
+
+def _hard_rows(logits: Tensor, labels: Tensor, log_sum: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return ``-log p_1,y``, 0 without a label, and ``logsumexp(logits)``, both ``[C]``."""
+    labelled = labels != NO_LABEL
+    if not bool(labelled.any()):
+        zeros = logits.new_zeros(len(logits))
+        return zeros, zeros
+    if log_sum is None:
+        log_sum = logits.logsumexp(1)
+    picked = logits.gather(1, labels.clamp_min(0)[:, None])[:, 0]
+    return torch.where(labelled, log_sum - picked, 0.0), log_sum
+
+
+def _add_hard_gradient(
+    gradient: Tensor, logits: Tensor, labels: Tensor, log_sum: Tensor, scale: Tensor
+) -> None:
+    """Add ``scale * (p_1 - onehot(y))`` to the rows that have a label."""
+    labelled = labels != NO_LABEL
+    if not bool(labelled.any()):
+        return
+    row_scale = torch.where(labelled, scale, 0.0)[:, None]  # [C, 1]
+    gradient.addcmul_((logits - log_sum[:, None]).exp_(), row_scale)
+    gradient.scatter_add_(1, labels.clamp_min(0)[:, None], -row_scale)

@@ -1,0 +1,92 @@
+"""One utterance as a sample of a posterior shard."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asr_kd.data.shards import Sample, shard_key
+from asr_kd.errors import ShardError
+
+Array = np.ndarray[Any, Any]
+
+INDEX_PART = "json"
+FEATURES_PART = "features.npy"
+PDF_IDS_PART = "pdf_ids.npy"
+TARGETS_PART = "targets"
+
+
+@dataclass(frozen=True)
+class StoredUtterance:
+    """One utterance, in one view, as it is stored.
+
+    Attributes:
+        utt_id: As in the manifest.
+        view: Name of the augmented copy; empty for the plain one.
+        features: float16 ``[T, D]``.
+        pdf_ids: ``[T]``; None for transfer audio.
+        targets: The coded posteriors of T frames.
+    """
+
+    utt_id: str
+    view: str
+    features: Array
+    pdf_ids: Array | None
+    targets: bytes
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def pack_sample(utterance: StoredUtterance) -> Sample:
+    """Return the sample of an utterance; equal utterances give equal bytes."""
+    index = {"num_frames": len(utterance), "utt_id": utterance.utt_id, "view": utterance.view}
+    parts = {
+        INDEX_PART: json.dumps(index, sort_keys=True, ensure_ascii=True).encode(),
+        FEATURES_PART: _npy(utterance.features),
+        TARGETS_PART: utterance.targets,
+    }
+    if utterance.pdf_ids is not None:
+        parts[PDF_IDS_PART] = _npy(utterance.pdf_ids)
+    return Sample(shard_key(utterance.utt_id, utterance.view), parts)
+
+
+def unpack_sample(sample: Sample, where: str) -> StoredUtterance:
+    """Return the utterance of a sample.
+
+    Raises:
+        ShardError: For a missing or malformed member, or members that differ in their number of frames.
+    """
+    place = f"{where}:{sample.key}"
+    missing = [part for part in (INDEX_PART, FEATURES_PART, TARGETS_PART) if part not in sample.parts]
+    if missing:
+        raise ShardError(f"members missing: {missing}", where=place)
+    try:
+        index = json.loads(sample.parts[INDEX_PART])
+        utt_id, view, num_frames = str(index["utt_id"]), str(index["view"]), int(index["num_frames"])
+        features = _array(sample.parts[FEATURES_PART])
+        labels = sample.parts.get(PDF_IDS_PART)
+        pdf_ids = None if labels is None else _array(labels)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"a malformed member: {error}", where=place) from None
+    if sample.key != shard_key(utt_id, view):
+        raise ShardError("key and utt_id differ", where=place, expected=shard_key(utt_id, view))
+    for name, frames in (("features", features), ("pdf_ids", pdf_ids)):
+        if frames is not None and len(frames) != num_frames:
+            raise ShardError(f"{name} of another length", where=place, expected=num_frames, got=len(frames))
+    return StoredUtterance(utt_id, view, features, pdf_ids, sample.parts[TARGETS_PART])
+
+
+def _npy(array: Array) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+    return stream.getvalue()
+
+
+def _array(data: bytes) -> Array:
+    array: Array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return array

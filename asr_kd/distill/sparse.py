@@ -1,0 +1,40 @@
+"""Codes for stored posteriors behind one interface, chosen by name in the recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol
+
+from pydantic import Field
+from torch import Tensor
+
+from asr_kd.distill.dense_code import Dense, DenseCode
+from asr_kd.distill.targets import SoftTargets
+from asr_kd.distill.topk_code import TopK, TopKCode
+
+CodeConfig = Annotated[Dense | TopK, Field(discriminator="name")]
+"""What a recipe says about a code: ``{name: topk, k: 20}``."""
+
+
+class PosteriorCode(Protocol):
+    """Turns one utterance's posteriors into bytes and back."""
+
+    @property
+    def max_kept(self) -> int:
+        """K, columns of the decoded targets; S for dense."""
+
+    def encode(self, log_q: Tensor, key: str) -> bytes:
+        """Return the bytes of log posteriors ``[T, S]``; ``key`` seeds what is random."""
+
+    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+        """Return targets of T frames: float16 probs, int16 or int32 ids.
+
+        Raises:
+            ValueError: When the bytes are not those of ``num_frames`` frames in this code.
+        """
+
+
+def make_code(config: CodeConfig, num_senones: int) -> PosteriorCode:
+    """Return the code of a config for an inventory of S senones."""
+    if isinstance(config, Dense):
+        return DenseCode(config, num_senones)
+    return TopKCode(config, num_senones)

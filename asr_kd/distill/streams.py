@@ -1,0 +1,92 @@
+"""Streams of small whole numbers as bytes: planes of bytes, each under zstd where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from asr_kd.distill.compress import compress, decompress
+
+
+def pack_streams(streams: Sequence[Tensor]) -> bytes:
+    """Return numbers of at least 0, below 2^31, as bytes; streams with like statistics pack best.
+
+    Args:
+        streams: Integers ``[n]`` each, on any device.
+    """
+    out = bytearray()
+    for stream in streams:
+        values = stream.to(torch.int32)
+        num_planes = (int(values.max()).bit_length() + 7) // 8 if len(values) else 0
+        out += _varint(len(values))
+        out.append(num_planes)
+        for plane in range(num_planes):
+            data = compress(((values >> (8 * plane)) & 0xFF).to(torch.uint8).cpu().numpy().tobytes())
+            out += _varint(len(data))
+            out += data
+    return bytes(out)
+
+
+def unpack_streams(data: bytes, num_streams: int, max_values: int) -> list[Tensor]:
+    """Return the streams that :func:`pack_streams` packed, int32 ``[n]`` each, on the CPU.
+
+    Args:
+        data: The bytes.
+        num_streams: How many were packed.
+        max_values: No stream is longer.
+
+    Raises:
+        ValueError: When the bytes are damaged.
+    """
+    reader = _Reader(data)
+    streams = [_stream(reader, max_values) for _ in range(num_streams)]
+    if reader.place != len(data):
+        raise ValueError(f"{len(data) - reader.place} bytes too many")
+    return streams
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.place = 0
+
+    def take(self, count: int) -> bytes:
+        part = self.data[self.place : self.place + count]
+        if len(part) != count:
+            raise ValueError("the bytes end too early")
+        self.place += count
+        return part
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise ValueError("a length is damaged")
+
+
+def _stream(reader: _Reader, max_values: int) -> Tensor:
+    num_values = reader.varint()
+    num_planes = reader.take(1)[0]
+    if num_values > max_values or num_planes > 4:
+        raise ValueError("a stream's length is damaged")
+    values = torch.zeros(num_values, dtype=torch.int32)
+    for plane in range(num_planes):
+        plain = decompress(reader.take(reader.varint()), num_values)
+        if len(plain) != num_values:
+            raise ValueError(f"a stream of {num_values} values has {len(plain)}")
+        values += torch.frombuffer(bytearray(plain), dtype=torch.uint8).to(torch.int32) << (8 * plane)
+    return values
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

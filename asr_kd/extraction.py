@@ -1,0 +1,117 @@
+"""From audio to normalised feature frames on disk: frontend, resampling and CMVN joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from asr_kd.am.checkpoint import FrontendCard
+from asr_kd.atomic import atomic_dir
+from asr_kd.data.audio import load_utterance, resample
+from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
+from asr_kd.data.manifest import Utterance
+from asr_kd.fingerprint import fingerprint
+from asr_kd.frontend.base import Frontend, compute_features, load_frontend
+from asr_kd.frontend.cmvn import Cmvn, CmvnMode
+from asr_kd.progress import track
+
+_THREADS = 2
+_IN_FLIGHT = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class FeatureConfig(BaseModel):
+    """A frontend and how its features are normalised.
+
+    Attributes:
+        name: Short name (fbank, mfcc, librosa_logmel) or the user's ``package.module:Class``.
+        options: Keyword arguments of the frontend's class.
+        cmvn: Over what mean and variance are normalised.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "fbank"
+    options: dict[str, Any] = {}
+    cmvn: CmvnMode = "speaker"
+
+    @property
+    def key(self) -> str:
+        """Name of the folder that holds these features."""
+        short = self.name.rpartition(":")[2].lower()
+        return f"{short}-{fingerprint(self.model_dump())[:8]}"
+
+    def load(self, search_path: Path | None) -> Frontend:
+        """Build the frontend; a user's module is also looked for in ``search_path``."""
+        return load_frontend(self.name, self.options, search_path)
+
+    def card(self, frontend: Frontend) -> FrontendCard:
+        """Return what a model keeps of these settings."""
+        spec = frontend.spec
+        return FrontendCard(
+            name=self.name,
+            options=self.options,
+            cmvn=self.cmvn,
+            dim=spec.dim,
+            frame_shift=spec.frame_shift,
+            sampling_rate=spec.sampling_rate,
+            fingerprint=spec.fingerprint,
+        )
+
+
+def extract_split(
+    utterances: Sequence[Utterance], frontend: Frontend, config: FeatureConfig, folder: Path
+) -> int:
+    """Extract and normalise the features of a split into a :class:`FrameStore` folder.
+
+    Returns:
+        The number of frames.
+    """
+    cmvn = Cmvn(config.cmvn)
+    meta = {"frontend": config.card(frontend).model_dump()}
+
+    def extract(utterance: Utterance) -> NDArray[np.float32]:
+        audio = load_utterance(utterance)
+        where = f"{utterance.utt_id} ({utterance.audio})"
+        return compute_features(frontend, audio.samples, audio.sampling_rate, resample, where)
+
+    with atomic_dir(folder) as temporary:
+        with FrameStoreWriter(temporary, "float32", (frontend.spec.dim,), meta) as writer:
+            found = zip(utterances, bounded_map(extract, utterances), strict=True)
+            what = f"features {config.key} {folder.name}"
+            for utterance, features in track(found, what, len(utterances), "utterances"):
+                cmvn.accumulate(features, utterance.speaker)
+                writer.add(utterance.utt_id, features if config.cmvn == "speaker" else cmvn.apply(features))
+        if config.cmvn == "speaker":
+            _normalise_in_place(temporary, utterances, cmvn)
+    return len(FrameStore(folder).frames)
+
+
+def _normalise_in_place(folder: Path, utterances: Sequence[Utterance], cmvn: Cmvn) -> None:
+    """Normalise stored features with their speaker's statistics, which are complete only now."""
+    store = FrameStore(folder)
+    frames = np.load(folder / FRAMES_FILE, mmap_mode="r+", allow_pickle=False)
+    for utterance in utterances:
+        first, last = store.span(utterance.utt_id)
+        frames[first:last] = cmvn.apply(frames[first:last], utterance.speaker)
+    frames.flush()
+
+
+def bounded_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Map over items in threads, in order, with a bounded number of results in memory."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: list[Future[Result]] = []
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= _IN_FLIGHT:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()

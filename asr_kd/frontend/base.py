@@ -1,0 +1,26 @@
+"""Frontends: the protocol, loading one by its name and computing features with it."""
+
+from asr_kd.frontend.compute import compute_features
+from asr_kd.frontend.loading import BUILT_IN, load_frontend
+from asr_kd.frontend.protocol import (
+    Features,
+    Frontend,
+    FrontendSpec,
+    Resampler,
+    Samples,
+    check_input,
+    frontend_fingerprint,
+)
+
+__all__ = [
+    "BUILT_IN",
+    "Features",
+    "Frontend",
+    "FrontendSpec",
+    "Resampler",
+    "Samples",
+    "check_input",
+    "compute_features",
+    "frontend_fingerprint",
+    "load_frontend",
+]

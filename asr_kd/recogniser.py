@@ -1,0 +1,221 @@
+"""A recogniser: one net or an averaged ensemble, a decoding graph, and the scales tuned for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from asr_kd.am.checkpoint import AcousticModel, FrontendCard, load_model
+from asr_kd.am.prior import log_likelihoods
+from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.data.frame_store import FrameStore
+from asr_kd.data.manifest import Utterance
+from asr_kd.decode.beam import DecodeConfig, Hypothesis
+from asr_kd.decode.parallel import decode_all
+from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
+from asr_kd.errors import ModelError
+from asr_kd.extraction import FeatureConfig, extract_split
+
+CARD_FILE = "recogniser.json"
+GRAPH_FOLDER = "graph"
+FORMAT_VERSION = 1
+
+
+class SystemCard(BaseModel):
+    """Which nets make up a system, and how their posteriors are averaged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[str, ...]
+    averaging: Averaging = "arithmetic"
+    weights: tuple[float, ...] | None = None
+
+
+class RecogniserCard(BaseModel):
+    """What ``recogniser.json`` says; model directories and graph lie beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    system: SystemCard
+    search: DecodeConfig
+
+
+@dataclass(frozen=True)
+class System:
+    """Acoustic models whose posteriors are averaged at temperature 1; a single net is the case of one."""
+
+    models: Sequence[AcousticModel]
+    averaging: Averaging = "arithmetic"
+    weights: Sequence[float] | None = None
+
+    @classmethod
+    def load(cls, card: SystemCard, folder: Path) -> System:
+        """Load the nets; their paths are relative to ``folder``.
+
+        Raises:
+            ModelError: When they were trained for different senone inventories.
+        """
+        models = [load_model(folder / name) for name in card.models]
+        for name, model in zip(card.models, models, strict=True):
+            if model.card.tree_fingerprint != models[0].card.tree_fingerprint:
+                raise ModelError(
+                    "the models have different senones",
+                    where=name,
+                    expected=models[0].card.tree_fingerprint,
+                    got=model.card.tree_fingerprint,
+                )
+        return cls(models, card.averaging, card.weights)
+
+    @property
+    def num_parameters(self) -> int:
+        """Of all nets together."""
+        return sum(model.num_parameters for model in self.models)
+
+    def frontends(self) -> dict[str, FrontendCard]:
+        """Return each distinct feature setting by its key."""
+        return {feature_config(model).key: model.card.frontend for model in self.models}
+
+    def log_posteriors(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return log p(s|x) ``[T, S]`` from an utterance's features ``[T, D]`` by feature key."""
+        logits = (model.logits(features[feature_config(model).key]) for model in self.models)
+        log_q: NDArray[np.float32] = ensemble_log_posteriors(
+            logits, 1.0, self.averaging, self.weights
+        ).numpy()
+        return log_q
+
+    def log_likelihoods(self, log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return log p(x|s) ``[T, S]`` up to a constant of the frame, from log p(s|x)."""
+        return log_likelihoods(log_posteriors, self.models[0].prior)
+
+
+def feature_config(model: AcousticModel) -> FeatureConfig:
+    """Return the feature settings that a model was trained with."""
+    card = model.card.frontend
+    return FeatureConfig.model_validate({"name": card.name, "options": card.options, "cmvn": card.cmvn})
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """Turns audio into words.
+
+    Attributes:
+        system: The acoustic models.
+        graph: Folder of the decoding graph.
+        search: Scales and beam.
+    """
+
+    system: System
+    graph: Path
+    search: DecodeConfig
+
+    @classmethod
+    def load(cls, folder: Path) -> Recogniser:
+        """Load a recogniser folder.
+
+        Raises:
+            ModelError: When the folder is none.
+        """
+        card = read_recogniser_card(folder)
+        return cls(System.load(card.system, folder), folder / GRAPH_FOLDER, card.search)
+
+    def recognise(
+        self, utterances: Sequence[Utterance], search_path: Path | None = None, num_processes: int = 1
+    ) -> Iterator[tuple[str, Hypothesis]]:
+        """Recognise utterances, in order; any sampling rate, channel count and common format.
+
+        Features are normalised over the speakers that the utterances name.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            stores = {}
+            for key, frontend_card in self.system.frontends().items():
+                config = FeatureConfig.model_validate(
+                    frontend_card.model_dump(include={"name", "options", "cmvn"})
+                )
+                frontend = config.load(search_path)
+                check_frontend_fits(frontend_card, config.card(frontend))
+                extract_split(utterances, frontend, config, Path(temporary) / key)
+                stores[key] = FrameStore(Path(temporary) / key)
+            posteriors = posterior_stream(self.system, stores, [utterance.utt_id for utterance in utterances])
+            scores = ((utt_id, self.system.log_likelihoods(log_p)) for utt_id, log_p in posteriors)
+            yield from decode_all(self.graph, scores, self.search, num_processes)
+
+
+def check_frontend_fits(expected: FrontendCard, got: FrontendCard) -> None:
+    """Refuse a frontend that is not the one that a model was trained with.
+
+    Raises:
+        ModelError: Naming both fingerprints.
+    """
+    if expected.fingerprint != got.fingerprint:
+        raise ModelError(
+            f"frontend {got.name} is not the one that the model was trained with",
+            expected=f"fingerprint {expected.fingerprint}",
+            got=got.fingerprint,
+            hint="restore the frontend's code and options, or train again",
+        )
+
+
+def posterior_stream(
+    system: System, stores: Mapping[str, FrameStore], utt_ids: Iterable[str]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield each utterance's log posteriors ``[T, S]``, one utterance in memory at a time."""
+    for utt_id in utt_ids:
+        yield utt_id, system.log_posteriors({key: store.get(utt_id) for key, store in stores.items()})
+
+
+def read_recogniser_card(folder: Path) -> RecogniserCard:
+    """Read ``recogniser.json``.
+
+    Raises:
+        ModelError: When it is missing or malformed.
+    """
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise ModelError(
+            "not a recogniser folder",
+            where=folder,
+            expected=CARD_FILE,
+            hint="give a folder below WORK/recognisers, written by the decode stage",
+        )
+    try:
+        return RecogniserCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise ModelError(f"malformed: {error}", where=path) from None
+
+
+def save_recogniser(
+    folder: Path, system: SystemCard, models: Path, graph: Path, search: DecodeConfig
+) -> None:
+    """Write a recogniser folder that can be moved: nets and graph are copied into it.
+
+    Args:
+        folder: Where to.
+        system: Names of model directories below ``models``.
+        models: Folder of the model directories.
+        graph: Folder of the decoding graph.
+        search: Scales and beam.
+    """
+    with atomic_dir(folder) as temporary:
+        for name in system.models:
+            shutil.copytree(models / name, temporary / name, copy_function=_link_or_copy)
+        shutil.copytree(graph, temporary / GRAPH_FOLDER, copy_function=_link_or_copy)
+        card = RecogniserCard(system=system, search=search)
+        write_json(temporary / CARD_FILE, card.model_dump(mode="json"))
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Link a file that is never written again, so that ten teachers are not stored twice."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,216 @@
+"""Plots of a result, as SVG for the page or as PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT, TEACHER, Measure, Results, TuningSurface
+from asr_kd.report.results import TrainingCurve as Curve
+from asr_kd.score.wer import WerResult, score_by_group
+
+# Near black in a PNG; in an SVG replaced by currentColor, so that it follows the page's dark mode.
+_INK = "#0a0b0c"
+_GRID = "#80808055"
+_COLOURS = {BASELINE: "#3b82c4", ENSEMBLE: "#e08a1e", STUDENT: "#1f9e74", TEACHER: "#8b919b"}
+_OTHER_COLOURS = ("#b565a7", "#a3793b", "#6d6fd0", "#c8504b")
+
+# Any: matplotlib types its keys in some versions and not in others.
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    # A speaker may be called "$1$"; it is a name and no formula.
+    "text.parse_math": False,
+}
+_WIDTH = 4.8  # inches: small, so that letters stay legible where a phone shrinks the plot
+_MAX_SPEAKERS = 40
+_MAX_NUMBERED_CELLS = 80
+
+
+def render(figure: Figure, name: str, kind: Literal["svg", "png"] = "svg") -> bytes:
+    """Return a figure as the bytes of an SVG element (to stand in a page) or of a PNG file.
+
+    Args:
+        figure: From one of the functions below.
+        name: Unique in the page: it keeps the SVG's ids apart from those of other plots.
+        kind: ``svg`` or ``png``.
+    """
+    stream = io.BytesIO()
+    if kind == "png":
+        figure.savefig(stream, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+        return stream.getvalue()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(stream.getvalue().decode(), name).encode()
+
+
+def _inline(svg: str, name: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return svg.replace("<svg ", '<svg role="img" ', 1).replace(_INK, "currentColor").strip() + "\n"
+
+
+def training_curves(curves: Sequence[Curve]) -> Figure:
+    """Plot frame accuracy and loss over epochs; solid on dev, dashed on the training frames."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 5.2), layout="constrained")
+        accuracy, loss = figure.subplots(2, 1, sharex=True)
+        colours = _colours([curve.system for curve in curves])
+        for curve in curves:
+            colour, thin = colours[curve.system], curve.system == TEACHER
+            for axes, dev, train, scale in (
+                (accuracy, curve.dev_frame_accuracy, curve.train_frame_accuracy, 100.0),
+                (loss, curve.dev_loss, curve.train_loss, 1.0),
+            ):
+                for values, style in ((dev, "-"), (train, "--")):
+                    if values:
+                        scaled = [scale * value for value in values]
+                        width = 0.8 if thin or style == "--" else 1.8
+                        marker = "o" if len(scaled) == 1 else None
+                        axes.plot(curve.epochs, scaled, style, color=colour, linewidth=width, marker=marker)
+        accuracy.set_title("frame accuracy, %")
+        loss.set_title("loss, nats a frame")
+        loss.set_xlabel("epoch")
+        loss.xaxis.get_major_locator().set_params(integer=True)
+        handles = [Line2D([], [], color=colour, label=system) for system, colour in colours.items()]
+        handles.append(Line2D([], [], color=_INK, linestyle="-", linewidth=0.8, label="dev"))
+        handles.append(Line2D([], [], color=_INK, linestyle="--", linewidth=0.8, label="train"))
+        accuracy.legend(handles=handles, loc="lower right", ncols=2)
+    return figure
+
+
+def rates_by_system(results: Results, split: str) -> Figure:
+    """Plot frame accuracy and WER of every system on one split with their intervals."""
+    rows = [row for row in results.rows if row.split == split]
+    panels: list[tuple[str, list[Measure | None]]] = [
+        ("frame accuracy, % (right is better)", [row.frame_accuracy for row in rows]),
+        ("WER, % (left is better)", [row.wer for row in rows]),
+    ]
+    panels = [(title, measures) for title, measures in panels if any(measures)]
+    assert panels, "a split without any rate has no plot"
+    with mpl.rc_context(_STYLE):
+        height = (0.75 + 0.28 * len(rows)) * len(panels)
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        colours = _colours([row.system for row in rows])
+        for index, (title, measures) in enumerate(panels):
+            axes = figure.add_subplot(len(panels), 1, index + 1)
+            for place, (row, measure) in enumerate(zip(rows, measures, strict=True)):
+                if measure is not None:
+                    _point(axes, place, measure, colours[row.system])
+            axes.set_title(title)
+            axes.set_yticks(range(len(rows)), [row.system for row in rows])
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+    return figure
+
+
+def _point(axes: Axes, place: int, measure: Measure, colour: str) -> None:
+    """Draw a rate in per cent with its interval, and its deviation over seeds as a thicker bar."""
+    mean = 100 * measure.mean
+    if measure.interval is not None:
+        ends = [100 * measure.interval.low, 100 * measure.interval.high]
+        axes.plot(ends, [place, place], color=colour, linewidth=1.6)
+    if measure.sd is not None:
+        ends = [mean - 100 * measure.sd, mean + 100 * measure.sd]
+        axes.plot(ends, [place, place], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt")
+    axes.plot([mean], [place], "o", color=colour, markersize=6)
+
+
+def tuning_surface(surface: TuningSurface) -> Figure:
+    """Plot WER over acoustic scale and word insertion penalty; the frame marks what was chosen."""
+    with mpl.rc_context(_STYLE):
+        num_scales, num_penalties = len(surface.acoustic_scales), len(surface.insertion_penalties)
+        figure = Figure(figsize=(_WIDTH, 1.3 + 0.3 * num_scales), layout="constrained")
+        axes = figure.add_subplot()
+        axes.grid(visible=False)
+        per_cent = [[np.nan if value is None else 100 * value for value in row] for row in surface.wer]
+        axes.pcolormesh(per_cent, cmap="viridis_r")
+        if num_scales * num_penalties <= _MAX_NUMBERED_CELLS:
+            _write_cells(axes, per_cent)
+        scale, penalty = surface.chosen
+        corner = (surface.insertion_penalties.index(penalty), surface.acoustic_scales.index(scale))
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d62728", linewidth=2.4, clip_on=False))
+        axes.set_xticks(
+            [i + 0.5 for i in range(num_penalties)], [f"{p:g}" for p in surface.insertion_penalties]
+        )
+        axes.set_yticks([i + 0.5 for i in range(num_scales)], [f"{s:g}" for s in surface.acoustic_scales])
+        axes.tick_params(length=0)
+        axes.set_xlabel("word insertion penalty")
+        axes.set_ylabel("acoustic scale")
+        axes.set_title(f"WER of {surface.system} on {surface.split}, %")
+    return figure
+
+
+def _write_cells(axes: Axes, values: Sequence[Sequence[float]]) -> None:
+    """Write each value into its cell, in white where the colour map is dark."""
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for row, columns in enumerate(values):
+        for column, value in enumerate(columns):
+            if np.isnan(value):
+                continue  # a point that the search did not try
+            colour = "#ffffff" if value > middle else "#000000"
+            axes.text(column + 0.5, row + 0.5, f"{value:.1f}", ha="center", va="center", color=colour, size=8)
+
+
+def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -> Figure:
+    """Plot every speaker's WER, those worst in the last system on top.
+
+    Args:
+        systems: Scores by system, on the same utterances.
+        speakers: Speaker by utt_id.
+    """
+    by_system = {name: score_by_group(result, speakers) for name, result in systems.items()}
+    last = by_system[list(by_system)[-1]]
+    ranked = sorted(last, key=lambda speaker: (-last[speaker].wer, speaker))
+    shown = ranked[:_MAX_SPEAKERS]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 1.1 + 0.17 * len(shown)), layout="constrained")
+        axes = figure.add_subplot()
+        colours = _colours(list(by_system))
+        places = range(len(shown))
+        for name, groups in by_system.items():
+            rates = [100 * groups[speaker].wer for speaker in shown]
+            axes.plot(rates, places, "o", color=colours[name], markersize=4.5, label=name, alpha=0.85)
+        axes.set_yticks(places, shown, size=8)
+        axes.set_ylim(len(shown) - 0.3, -0.7)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("WER, %")
+        some = f"worst {len(shown)} of {len(ranked)} speakers" if len(shown) < len(ranked) else "speakers"
+        axes.set_title(some)
+        axes.legend(loc="lower right")
+    return figure
+
+
+def _colours(systems: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each system: its own for the usual ones, the next free one for others."""
+    colours: dict[str, str] = {}
+    num_others = 0
+    for system in dict.fromkeys(systems):
+        if system in _COLOURS:
+            colours[system] = _COLOURS[system]
+        else:
+            colours[system] = _OTHER_COLOURS[num_others % len(_OTHER_COLOURS)]
+            num_others += 1
+    return colours

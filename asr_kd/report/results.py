@@ -1,0 +1,244 @@
+"""What an experiment found and how it was made: the data model of ``results.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asr_kd.atomic import write_text
+from asr_kd.errors import StageError
+from asr_kd.score.significance import GainKept, Interval
+
+BASELINE, ENSEMBLE, STUDENT, TEACHER = "baseline", "ensemble", "student", "teacher"
+"""Names of systems that every recipe has; others may stand beside them."""
+
+
+class _Model(BaseModel):
+    # NaN would be written as null and not be read back; an unknown key is a newer or a foreign file.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Measure(_Model):
+    """A rate as a fraction: mean over seeds, standard deviation over seeds, interval of the test set."""
+
+    mean: float
+    sd: float | None = None
+    interval: Interval | None = None
+
+
+class WordErrors(_Model):
+    """Counts of words, summed over seeds."""
+
+    substitutions: int
+    deletions: int
+    insertions: int
+    num_reference_words: int = Field(gt=0)
+
+
+class ResultRow(_Model):
+    """One system on one split.
+
+    Attributes:
+        system: ``baseline``, ``ensemble``, ``student``, or what else was measured.
+        split: Where it was scored.
+        seeds: Of the nets that the row's numbers are the mean of; for the ensemble those of its members.
+        num_runs: How many scored systems the means and sums are over.
+        frame_accuracy: None where there is no alignment.
+        wer: None where there is no reference text.
+        errors: What ``wer`` is made of.
+        frame_accuracy_gain: Gain over the baseline and the share of the ensemble's that is kept.
+        wer_gain: The same in word errors (positive is better).
+        num_parameters: Of all nets that a frame passes through.
+        real_time_factor: Seconds of one core for a second of audio.
+    """
+
+    system: str
+    split: str
+    seeds: tuple[int, ...] = ()
+    num_runs: int = Field(default=1, ge=1)
+    frame_accuracy: Measure | None = None
+    wer: Measure | None = None
+    errors: WordErrors | None = None
+    frame_accuracy_gain: GainKept | None = None
+    wer_gain: GainKept | None = None
+    num_parameters: int | None = None
+    real_time_factor: float | None = None
+
+
+class Provenance(_Model):
+    """How the numbers can be made again.
+
+    Attributes:
+        recipe: Its name.
+        profile: Of the recipe.
+        command: Exactly as it was typed.
+        seeds: Every seed that the run used, by what it was used for.
+        commit: Of the program; None outside a checkout.
+        machine: Processor, cores, memory.
+        version: Of the program.
+        date: ISO 8601.
+        stage_seconds: Wall-clock time of each stage.
+        peak_memory_bytes: Of the largest stage.
+    """
+
+    recipe: str
+    profile: str
+    command: str
+    seeds: dict[str, int] = {}
+    commit: str | None = None
+    machine: str
+    version: str | None = None
+    date: str | None = None
+    stage_seconds: dict[str, float] = {}
+    peak_memory_bytes: int | None = None
+
+
+class Setup(_Model):
+    """What was chosen, and what to know about the data before believing the numbers.
+
+    Attributes:
+        num_teachers: In the ensemble.
+        averaging: arithmetic, geometric or weighted.
+        temperature: Of the stored posteriors and of the student's loss.
+        soft_weight: Of the soft term.
+        hard_weight: Of the hard term.
+        posterior_code: How posteriors were stored, with its parameters.
+        bytes_per_frame: Of the stored posteriors.
+        num_senones: Width of the output layer.
+        num_train_frames: With hard labels.
+        num_utterances: Scored, by split.
+        alignment_failed_share: Share of the utterances that could not be aligned.
+        oov_share: Share of the test words that are not in the lexicon.
+        extra: Anything else, as label and text.
+    """
+
+    num_teachers: int | None = None
+    averaging: str | None = None
+    temperature: float | None = None
+    soft_weight: float | None = None
+    hard_weight: float | None = None
+    posterior_code: str | None = None
+    bytes_per_frame: float | None = None
+    num_senones: int | None = None
+    num_train_frames: int | None = None
+    num_utterances: dict[str, int] = {}
+    alignment_failed_share: float | None = None
+    oov_share: float | None = None
+    extra: dict[str, str] = {}
+
+
+class TuningSurface(_Model):
+    """WER on dev over the two numbers that are tuned, and what was chosen.
+
+    Attributes:
+        system: Whose scores were decoded.
+        acoustic_scales: [A]
+        insertion_penalties: [P]
+        wer: [A][P] as fractions; None where the search did not look.
+        chosen: Acoustic scale and word insertion penalty.
+        split: Where it was tuned.
+    """
+
+    system: str
+    acoustic_scales: tuple[float, ...] = Field(min_length=1)
+    insertion_penalties: tuple[float, ...] = Field(min_length=1)
+    wer: tuple[tuple[float | None, ...], ...]
+    chosen: tuple[float, float]
+    split: str = "dev"
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> TuningSurface:
+        if [len(row) for row in self.wer] != [len(self.insertion_penalties)] * len(self.acoustic_scales):
+            raise ValueError("wer needs one row a scale and one column a penalty")
+        scale, penalty = self.chosen
+        if scale not in self.acoustic_scales or penalty not in self.insertion_penalties:
+            raise ValueError("the chosen scale and penalty are not among those tried")
+        return self
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the choice is the first or last of the values tried, where there were several."""
+        axes = (self.acoustic_scales, self.insertion_penalties)
+        return any(
+            len(tried) > 1 and value in {min(tried), max(tried)}
+            for value, tried in zip(self.chosen, axes, strict=True)
+        )
+
+
+class TrainingCurve(_Model):
+    """One net's training, one value an epoch; a list that was not recorded is empty.
+
+    Attributes:
+        name: Of the net.
+        system: ``teacher``, ``baseline``, ``student``: nets of one system share a colour.
+        epochs: [E]
+        train_loss: [E] whatever was minimised.
+        dev_loss: [E] cross-entropy of the hard labels, nats a frame.
+        train_frame_accuracy: [E] as fractions.
+        dev_frame_accuracy: [E] as fractions.
+    """
+
+    name: str
+    system: str
+    epochs: tuple[float, ...]
+    train_loss: tuple[float, ...] = ()
+    dev_loss: tuple[float, ...] = ()
+    train_frame_accuracy: tuple[float, ...] = ()
+    dev_frame_accuracy: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> TrainingCurve:
+        for values in (self.train_loss, self.dev_loss, self.train_frame_accuracy, self.dev_frame_accuracy):
+            if values and len(values) != len(self.epochs):
+                raise ValueError("every recorded list needs one value an epoch")
+        return self
+
+
+class Results(_Model):
+    """Everything that ``results.json`` holds."""
+
+    format_version: Literal[1] = 1
+    provenance: Provenance
+    setup: Setup = Setup()
+    rows: tuple[ResultRow, ...]
+    tuning: tuple[TuningSurface, ...] = ()
+    curves: tuple[TrainingCurve, ...] = ()
+
+    def row(self, system: str, split: str) -> ResultRow:
+        """Return one system's row.
+
+        Raises:
+            StageError: When there is none, naming those there are.
+        """
+        for row in self.rows:
+            if (row.system, row.split) == (system, split):
+                return row
+        known = ", ".join(f"{row.system} {row.split}" for row in self.rows) or "no rows"
+        raise StageError(f"no result of {system} on {split}", expected=f"one of {known}")
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write ``results.json``."""
+    write_text(path, results.model_dump_json(indent=2) + "\n")
+
+
+def read_results(path: Path) -> Results:
+    """Read ``results.json``.
+
+    Raises:
+        StageError: When it is missing or is not what :func:`write_results` writes.
+    """
+    if not path.is_file():
+        raise StageError("no results here", where=path, hint="run the score stage")
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "file"
+        raise StageError(
+            f"{error.error_count()} faults, the first at {key}: {first['msg']}",
+            where=path,
+            hint="run the score stage again",
+        ) from None

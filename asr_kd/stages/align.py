@@ -1,0 +1,191 @@
+"""Stage 3: flat start, then the pdf_id of every frame by forced alignment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
+from asr_kd.align.flat_start import FlatStartConfig, train_monophone
+from asr_kd.align.forced import GmmScorer, Scorer, align_corpus
+from asr_kd.align.segments import pdf_counts
+from asr_kd.align.viterbi import AlignmentConfig, AlignmentFailure
+from asr_kd.am.checkpoint import load_model
+from asr_kd.am.prior import log_likelihoods
+from asr_kd.atomic import atomic_dir, write_json, write_text
+from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
+from asr_kd.extraction import FeatureConfig
+from asr_kd.fingerprint import file_sha256
+from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
+from asr_kd.lang.lexicon import Lexicon, read_lexicon
+from asr_kd.lang.phones import PhoneSet
+from asr_kd.progress import say
+from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE
+from asr_kd.stages.nets import NetConfig, discard_models, train_hard
+
+ALIGNED_SPLITS = ("train", "dev", "test")
+
+_NET_NAME = "aligner"
+
+
+class AlignConfig(Settings):
+    """How labels are made.
+
+    Attributes:
+        features: Of the aligner, its own so that a user's frontend cannot spoil the labels.
+        num_states: HMM states of a phone.
+        silence_num_states: HMM states of silence.
+        flat_start: Training of the Gaussian mixtures.
+        search: Beams, silence, and the share of utterances that may fail.
+        realign: Whether a net with the recipe's settings, trained on the mixtures' alignment, aligns again.
+        realign_acoustic_scale: Factor on that net's log-likelihoods.
+        num_processes: That align at a time.
+    """
+
+    features: FeatureConfig = FeatureConfig(name="mfcc")
+    num_states: int = Field(3, ge=1)
+    silence_num_states: int = Field(3, ge=1)
+    flat_start: FlatStartConfig = FlatStartConfig()
+    search: AlignmentConfig = AlignmentConfig()
+    realign: bool = False
+    realign_acoustic_scale: float = Field(0.3, gt=0)
+    num_processes: int = Field(2, ge=1)
+
+
+class AlignStage(Stage):
+    """Writes ``align/``: HMM, mixtures, and one pdf_id a frame for train, dev and test.
+
+    Args:
+        config: Settings.
+        net: What realigns when the settings ask for it.
+        search_path: The recipe's folder.
+    """
+
+    name = "align"
+    needs = ("prepare", "features")
+
+    def __init__(self, config: AlignConfig, net: NetConfig, search_path: Path | None) -> None:
+        self.config = config
+        self.net = net
+        self.search_path = search_path
+
+    def settings(self) -> dict[str, Any]:
+        """Return the aligner's settings."""
+        settings = {"align": self.config.model_dump(mode="json", exclude={"num_processes"})}
+        if self.config.realign:
+            settings["net"] = self.net.model_dump(mode="json")
+        return settings
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return HMM, facts and alignments."""
+        files = [work.align / HMM_FILE, work.align / FACTS_FILE]
+        return [*files, *(work.align / split for split in ALIGNED_SPLITS)]
+
+    def discard(self, work: WorkDir) -> None:
+        """Remove alignments and the net that realigned."""
+        discard_models(work, [_NET_NAME])
+        super().discard(work)
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Train the mixtures on train, then align every split."""
+        lexicon = read_lexicon(work.lexicon)
+        topology = HmmTopology(self.config.num_states, self.config.silence_num_states)
+        hmm = monophone_hmm(PhoneSet.from_lexicon(lexicon), topology)
+        corpus, _ = _corpus(work, self.config.features.key, "train", lexicon)
+        trained = train_monophone(
+            corpus,
+            lexicon,
+            hmm,
+            self.config.flat_start,
+            self.config.search,
+            self.config.num_processes,
+        )
+        flat = self.config.flat_start
+        scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order)
+        trained.hmm.save(work.align / HMM_FILE)
+        trained.gmm.save(work.align / GMM_FOLDER)
+        features = self.config.features.key
+        summary = self._align_splits(work, lexicon, trained.hmm, features, scorer, self.config.num_processes)
+        if self.config.realign:
+            # One process: the net uses all cores by itself.
+            summary = self._align_splits(
+                work, lexicon, trained.hmm, self.net.features.key, self._net_scorer(work), 1
+            )
+        summary["log-likelihood/frame"] = f"{trained.log_likelihoods[-1]:.2f}"
+        return summary
+
+    def _net_scorer(self, work: WorkDir) -> Scorer:
+        train_hard(work, self.net, _NET_NAME, self.search_path)
+        model = load_model(work.models / _NET_NAME)
+
+        def scores(utt_id: str, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            log_posteriors = model.logits(features).log_softmax(1).numpy()
+            return log_likelihoods(log_posteriors, model.prior) * np.float32(
+                self.config.realign_acoustic_scale
+            )
+
+        return scores
+
+    def _align_splits(
+        self, work: WorkDir, lexicon: Lexicon, hmm: Hmm, features: str, scorer: Scorer, num_processes: int
+    ) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        failed: list[str] = []
+        for split in ALIGNED_SPLITS:
+            corpus, report = _corpus(work, features, split, lexicon)
+            aligned = align_corpus(corpus, scorer, lexicon, hmm, self.config.search, report, num_processes)
+            with (
+                atomic_dir(work.align / split) as folder,
+                FrameStoreWriter(folder, "int32", (), {"tree": hmm.tree.fingerprint}) as writer,
+            ):
+                for utt_id, pdf_ids in aligned:
+                    writer.add(utt_id, pdf_ids)
+            say(f"align {split}: {report.summary()}")
+            failed += report.lines()
+            facts[split] = {
+                "utterances": report.num_utterances,
+                "aligned": report.num_aligned,
+                "failed": len(report.failures),
+                "frames": len(FrameStore(work.align / split).frames),
+            }
+        write_text(work.align / FAILED_FILE, "".join(f"{line}\n" for line in failed))
+        _write_facts(work, hmm, facts)
+        return {split: f"{facts[split]['aligned']:,} of {facts[split]['utterances']:,}" for split in facts}
+
+
+def _corpus(
+    work: WorkDir, features: str, split: str, lexicon: Lexicon
+) -> tuple[AlignmentCorpus, AlignmentReport]:
+    """Return a split's utterances to align; those with unknown words have failed already.
+
+    In train such words are an error: the lexicon is to be mended before anything is trained.
+    """
+    utterances = [utterance for utterance in work.utterances(split) if utterance.text is not None]
+    if split == "train":
+        lexicon.check_words(
+            (word for utterance in utterances for word in utterance.words), work.manifest(split)
+        )
+    report = AlignmentReport()
+    transcripts = {}
+    for utterance in utterances:
+        missing = lexicon.missing(utterance.words)
+        if missing:
+            reason = f"words without a pronunciation: {' '.join(missing)}"
+            report.failures.append(AlignmentFailure(utterance.utt_id, reason))
+        else:
+            transcripts[utterance.utt_id] = utterance.words
+    return AlignmentCorpus(work.features(features, split), transcripts), report
+
+
+def _write_facts(work: WorkDir, hmm: Hmm, splits: dict[str, Any]) -> None:
+    alignments = (pdf_ids for _, pdf_ids in FrameStore(work.align / "train").items())
+    facts = {
+        "pdf_counts": pdf_counts(alignments, hmm.num_pdfs).tolist(),
+        "fingerprint": file_sha256(work.align / "train" / FRAMES_FILE)[:16],
+        "splits": splits,
+    }
+    write_json(work.align / FACTS_FILE, facts)

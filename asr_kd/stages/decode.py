@@ -1,0 +1,268 @@
+"""Stage 8: baseline, ensemble and student are tuned on dev and decode test, with one graph and one beam."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.data.frame_store import FrameStore, FrameStoreWriter
+from asr_kd.data.manifest import Utterance
+from asr_kd.decode.beam import DecodeConfig
+from asr_kd.decode.graph import GraphConfig, build_graph, save_graph
+from asr_kd.decode.parallel import decode_all
+from asr_kd.decode.tune import TuningGrid, TuningResult, tune
+from asr_kd.errors import StageError
+from asr_kd.lang.arpa import write_arpa
+from asr_kd.lang.lexicon import read_lexicon
+from asr_kd.progress import say, track
+from asr_kd.recogniser import System, SystemCard, posterior_stream, save_recogniser
+from asr_kd.score.frame_accuracy import FrameCounts, count_frames
+from asr_kd.score.text_files import write_text_file
+from asr_kd.score.wer import num_errors, score
+from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.labels import read_hmm
+from asr_kd.stages.language_model import LanguageModelConfig, language_model
+from asr_kd.stages.student import student_name
+
+DECODED_SPLITS = ("dev", "test")
+BASELINE, ENSEMBLE, STUDENT = "baseline", "ensemble", "student"
+
+_RTF_SECONDS = 60.0
+
+
+class DecodingConfig(Settings):
+    """The search, and what is tuned on dev.
+
+    Attributes:
+        beam: Costs worse than the best by more than this are pruned.
+        max_active: Largest number of states that are kept at a frame.
+        acoustic_scales: Tried on dev, rising; the inverse is the LM scale.
+        insertion_penalties: Tried on dev, rising.
+        tune_utterances: Most dev utterances that tuning decodes.
+        silence_probability: Of silence between words.
+        num_processes: Of the decoder.
+    """
+
+    beam: float = Field(13.0, gt=0)
+    max_active: int = Field(5000, gt=1)
+    acoustic_scales: tuple[float, ...] = (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.45, 0.7, 1.0)
+    insertion_penalties: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
+    tune_utterances: int = Field(400, ge=1)
+    silence_probability: float = Field(0.5, ge=0, lt=1)
+    num_processes: int = Field(2, ge=1)
+
+    def grid(self) -> TuningGrid:
+        """Return the values to choose from."""
+        return TuningGrid(self.acoustic_scales, self.insertion_penalties)
+
+    def search(self) -> DecodeConfig:
+        """Return the search's settings before tuning."""
+        return DecodeConfig(beam=self.beam, max_active=self.max_active)
+
+
+class DecodeStage(Stage):
+    """Writes ``graph/``, ``decode/<system>/`` and ``recognisers/<system>/``.
+
+    Args:
+        config: The search.
+        lm: The language model.
+        ensemble: The teachers as a system.
+        num_students: How many seeds of the student there are.
+    """
+
+    name = "decode"
+    needs = ("baseline", "ensemble", "student")
+
+    def __init__(
+        self, config: DecodingConfig, lm: LanguageModelConfig, ensemble: SystemCard, num_students: int
+    ) -> None:
+        self.config = config
+        self.lm = lm
+        self.ensemble = ensemble
+        self.num_students = num_students
+
+    def settings(self) -> dict[str, Any]:
+        """Return search, language model and systems."""
+        return {
+            "decode": self.config.model_dump(mode="json", exclude={"num_processes"}),
+            "language_model": self.lm.model_dump(mode="json"),
+            "ensemble": self.ensemble.model_dump(mode="json"),
+            "num_students": self.num_students,
+        }
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return graph, hypotheses and recognisers."""
+        systems = [work.recognisers / name for name in (BASELINE, ENSEMBLE, STUDENT)]
+        return [work.graph, work.decode / "systems.json", *systems]
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Build the graph, then tune and decode system by system."""
+        summary = self._build_graph(work)
+        groups = self._groups(work)
+        for group, members in groups.items():
+            tuning = self._tune(work, group, next(iter(members.values())))
+            search = replace(
+                self.config.search(),
+                acoustic_scale=tuning.best.acoustic_scale,
+                insertion_penalty=tuning.best.insertion_penalty,
+            )
+            for name, card in members.items():
+                self._decode_system(work, name, card, search)
+            first = next(iter(members.values()))
+            save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
+            summary[group] = f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
+        write_json(work.decode / "systems.json", {group: list(members) for group, members in groups.items()})
+        return summary
+
+    def _groups(self, work: WorkDir) -> dict[str, dict[str, SystemCard]]:
+        """Return every system by its name, seeds of one kind together; they share what is tuned."""
+        baselines: list[str] = json.loads((work.models / "baseline.json").read_text(encoding="utf-8"))
+        students = [student_name(index) for index in range(self.num_students)]
+        return {
+            BASELINE: {
+                f"{BASELINE}-{index:02}": SystemCard(models=(name,))
+                for index, name in enumerate(baselines, start=1)
+            },
+            ENSEMBLE: {ENSEMBLE: self.ensemble},
+            STUDENT: {name: SystemCard(models=(name,)) for name in students},
+        }
+
+    def _build_graph(self, work: WorkDir) -> dict[str, Any]:
+        lexicon = read_lexicon(work.lexicon)
+        model = language_model(self.lm, work.lm_text, lexicon)
+        graph = build_graph(
+            lexicon,
+            read_hmm(work),
+            model,
+            GraphConfig(silence_probability=self.config.silence_probability),
+        )
+        save_graph(work.graph, graph)
+        write_arpa(work.graph / "lm.arpa", model)
+        return {"graph": f"{graph.fst.num_states:,} states"}
+
+    def _tune(self, work: WorkDir, group: str, card: SystemCard) -> TuningResult:
+        utterances = work.utterances("dev")[: self.config.tune_utterances]
+        references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
+        system = System.load(card, work.models)
+        with atomic_dir(work.decode / "dev-scores") as folder:
+            _write_scores(folder, work, system, list(references))
+            scores = FrameStore(folder)
+            result = tune(
+                work.graph,
+                scores.items,
+                lambda hypotheses: num_errors(score(references, hypotheses)),
+                self.config.grid(),
+                self.config.search(),
+                self.config.num_processes,
+            )
+        best = result.best
+        words = sum(len(text.split()) for text in references.values())
+        say(
+            f"{group}: acoustic scale {best.acoustic_scale:g}, penalty {best.insertion_penalty:g}: "
+            f"{100 * best.num_errors / words:.2f} % WER on {len(references)} dev utterances"
+            + (f" (at the edge of the grid: {', '.join(result.at_edge)})" if result.at_edge else "")
+        )
+        points = [
+            {
+                "acoustic_scale": point.acoustic_scale,
+                "insertion_penalty": point.insertion_penalty,
+                "wer": point.num_errors / words,
+            }
+            for point in result.points
+        ]
+        write_json(
+            work.decode / f"tuning-{group}.json",
+            {"points": points, "chosen": points[result.points.index(best)]},
+        )
+        return result
+
+    def _decode_system(self, work: WorkDir, name: str, card: SystemCard, search: DecodeConfig) -> None:
+        system = System.load(card, work.models)
+        with atomic_dir(work.decode / name) as folder:
+            for split in DECODED_SPLITS:
+                counts: dict[str, FrameCounts] = {}
+                utt_ids = [utterance.utt_id for utterance in work.utterances(split)]
+                scores = _likelihoods(work, system, split, utt_ids, counts)
+                found = decode_all(work.graph, scores, search, self.config.num_processes)
+                what = f"decode {name} {split}"
+                texts = {utt_id: hyp.text for utt_id, hyp in track(found, what, len(utt_ids), "utterances")}
+                write_text_file(folder / f"{split}.txt", texts)
+                frames = {utt_id: [count.correct, count.total] for utt_id, count in counts.items()}
+                write_json(folder / f"{split}-frames.json", frames)
+            facts = {
+                "models": list(card.models),
+                "num_parameters": system.num_parameters,
+                "real_time_factor": _real_time_factor(work, system, search),
+            }
+            write_json(folder / "system.json", facts)
+
+
+def _stores(work: WorkDir, system: System, split: str) -> dict[str, FrameStore]:
+    return {key: work.feature_store(key, split) for key in system.frontends()}
+
+
+def _write_scores(folder: Path, work: WorkDir, system: System, utt_ids: list[str]) -> None:
+    """Keep dev's log-likelihoods on disk, since tuning reads them many times."""
+    num_senones = system.models[0].card.num_senones
+    posteriors = posterior_stream(system, _stores(work, system, "dev"), utt_ids)
+    with FrameStoreWriter(folder, "float32", (num_senones,)) as writer:
+        for utt_id, log_p in track(posteriors, "scores dev", len(utt_ids), "utterances"):
+            writer.add(utt_id, system.log_likelihoods(log_p))
+
+
+def _likelihoods(
+    work: WorkDir, system: System, split: str, utt_ids: list[str], counts: dict[str, FrameCounts]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield log-likelihoods ``[T, S]``, and count right frames into ``counts`` on the way."""
+    alignment = work.alignment(split)
+    for utt_id, log_p in posterior_stream(system, _stores(work, system, split), utt_ids):
+        if utt_id in alignment:
+            counts[utt_id] = count_frames(log_p.argmax(axis=1), alignment.get(utt_id), utt_id)
+        yield utt_id, system.log_likelihoods(log_p)
+
+
+def _real_time_factor(work: WorkDir, system: System, search: DecodeConfig) -> float:
+    """Return seconds of one core for a second of test audio: nets and search, without features."""
+    utterances = _first_seconds(work.utterances("test"), _RTF_SECONDS)
+    stores = _stores(work, system, "test")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        posteriors = posterior_stream(system, stores, [utterance.utt_id for utterance in utterances])
+        scores = ((utt_id, system.log_likelihoods(log_p)) for utt_id, log_p in posteriors)
+        # The graph is loaded before the clock starts: the first hypothesis comes from an empty utterance.
+        found = decode_all(work.graph, _after_empty(scores, system.models[0].card.num_senones), search, 1)
+        next(found)
+        start = time.perf_counter()
+        for _ in found:
+            pass
+        seconds = time.perf_counter() - start
+    finally:
+        torch.set_num_threads(threads)
+    return seconds / sum(utterance.duration for utterance in utterances)
+
+
+def _after_empty(
+    scores: Iterator[tuple[str, NDArray[np.float32]]], num_senones: int
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    yield "", np.zeros((0, num_senones), dtype=np.float32)
+    yield from scores
+
+
+def _first_seconds(utterances: list[Utterance], seconds: float) -> list[Utterance]:
+    chosen: list[Utterance] = []
+    while len(chosen) < len(utterances) and sum(utterance.duration for utterance in chosen) < seconds:
+        chosen.append(utterances[len(chosen)])
+    if not chosen:
+        raise StageError("no test utterances")
+    return chosen

@@ -1,0 +1,144 @@
+"""Stage 6: the teachers' averaged tempered posteriors go to a posterior shard set."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from asr_kd.am.prior import log_prior
+from asr_kd.data.frame_store import FrameStore
+from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
+from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
+from asr_kd.distill.shard_writer import ShardSetWriter
+from asr_kd.distill.sparse import CodeConfig
+from asr_kd.distill.topk_code import TopK
+from asr_kd.errors import ShardError
+from asr_kd.progress import track
+from asr_kd.recogniser import System, SystemCard, feature_config
+from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
+from asr_kd.stages.nets import NetConfig
+from asr_kd.stages.teachers import teacher_name
+
+SHARD_SPLITS = ("train", "transfer", "dev")
+"""Splits that are labelled: the student learns from the first two and is watched on the last."""
+
+
+class EnsembleConfig(Settings):
+    """How the teachers are averaged and how their posteriors are stored.
+
+    Attributes:
+        averaging: Arithmetic, geometric or weighted mean of the posteriors.
+        weights: One a teacher, for the weighted mean.
+        temperature: T of the stored posteriors (Hinton, Vinyals & Dean report 2 as best for speech).
+        code: Of the stored posteriors.
+        shard_frames: A shard is full once it has as many frames.
+    """
+
+    averaging: Averaging = "arithmetic"
+    weights: tuple[float, ...] | None = None
+    temperature: float = Field(2.0, gt=0)
+    code: CodeConfig = TopK(name="topk", k=24)
+    shard_frames: int = Field(100_000, ge=1)
+
+    def system(self, num_teachers: int) -> SystemCard:
+        """Return the ensemble as a system to decode with."""
+        models = tuple(teacher_name(index) for index in range(num_teachers))
+        return SystemCard(models=models, averaging=self.averaging, weights=self.weights)
+
+
+class EnsembleStage(Stage):
+    """Writes ``shards/``.
+
+    Args:
+        config: Averaging, temperature and code.
+        num_teachers: How many teachers there are.
+        student: The net that will learn from the shards: its features are stored.
+    """
+
+    name = "ensemble"
+    needs = ("features", "align", "teachers")
+
+    def __init__(self, config: EnsembleConfig, num_teachers: int, student: NetConfig) -> None:
+        self.config = config
+        self.num_teachers = num_teachers
+        self.student = student
+
+    def settings(self) -> dict[str, Any]:
+        """Return the averaging and the stored features."""
+        return {
+            "ensemble": self.config.model_dump(mode="json"),
+            "num_teachers": self.num_teachers,
+            "student_features": self.student.features.model_dump(mode="json"),
+            "window": self.student.window.model_dump(mode="json"),
+        }
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return the header, which is written last."""
+        return [work.shards / HEADER_FILE]
+
+    def discard(self, work: WorkDir) -> None:
+        """Remove the shards with the header."""
+        shutil.rmtree(work.shards, ignore_errors=True)
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Label every frame; shards that are finished are not written again."""
+        system = System.load(self.config.system(self.num_teachers), work.models)
+        facts = self._facts(work, system)
+        try:
+            writer = ShardSetWriter(work.shards, facts, self.config.shard_frames)
+        except ShardError:
+            # Shards that an unfinished run began with other settings.
+            self.discard(work)
+            writer = ShardSetWriter(work.shards, facts, self.config.shard_frames)
+        with writer:
+            for split in SHARD_SPLITS:
+                if split in work.splits():
+                    self._write_split(work, system, writer, split)
+        header = writer.finish()
+        sizes = header.bytes_per_frame()
+        return {
+            "frames": f"{header.num_frames(tuple(header.splits)):,}",
+            "bytes/frame": f"{sizes['targets']:.1f} targets, {sizes['total']:.1f} in all",
+        }
+
+    def _facts(self, work: WorkDir, system: System) -> ShardSetFacts:
+        hmm = read_hmm(work)
+        frontend = FrameStore(work.features(self.student.features.key, "train")).meta["frontend"]
+        return ShardSetFacts(
+            averaging=self.config.averaging,
+            weights=self.config.weights,
+            temperature=self.config.temperature,
+            code=self.config.code,
+            teachers=tuple(model.fingerprint for model in system.models),
+            frontend=frontend,
+            cmvn=frontend["cmvn"],
+            feature_dim=frontend["dim"],
+            frame_shift=frontend["frame_shift"],
+            alignment=label_fingerprint(work),
+            tree=hmm.tree.fingerprint,
+            num_senones=hmm.num_pdfs,
+            prior=tuple(np.exp(log_prior(read_pdf_counts(work)).astype(np.float64)).tolist()),
+            window=self.student.window.model_dump(),
+            hmm=hmm.to_json(),
+        )
+
+    def _write_split(self, work: WorkDir, system: System, writer: ShardSetWriter, split: str) -> None:
+        stored = work.feature_store(self.student.features.key, split)
+        inputs = {key: work.feature_store(key, split) for key in system.frontends()}
+        alignment = work.alignment(split) if (work.align / split).is_dir() else None
+        for utt_id in track(stored.utt_ids, f"ensemble {split}", len(stored), "utterances"):
+            if writer.is_written(split, utt_id):
+                continue
+            logits = [model.logits(inputs[feature_config(model).key].get(utt_id)) for model in system.models]
+            log_q = ensemble_log_posteriors(
+                logits, self.config.temperature, self.config.averaging, self.config.weights
+            )
+            # Audio without a transcript, or that failed to align, gets soft targets alone.
+            pdf_ids = alignment.get(utt_id) if alignment is not None and utt_id in alignment else None
+            labels = None if pdf_ids is None else np.array(pdf_ids)
+            writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q)

@@ -1,0 +1,159 @@
+"""Train a net on hard labels: what teachers and baselines have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
+from asr_kd.am.prior import log_prior
+from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.data.frame_store import FrameStore
+from asr_kd.data.windows import ContextWindow, FramePool, PoolSource
+from asr_kd.errors import StageError
+from asr_kd.extraction import FeatureConfig
+from asr_kd.fingerprint import fingerprint
+from asr_kd.progress import say
+from asr_kd.stages.base import Settings, WorkDir
+from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
+from asr_kd.train.config import TrainConfig
+from asr_kd.train.loop import CHECKPOINT_FILE, FitResult, cross_entropy, fit
+
+_DEV_BATCH = 2048
+
+
+class WindowConfig(Settings):
+    """Frames of context to the left and right of the classified one (the paper's: 20 and 5)."""
+
+    left: int = Field(20, ge=0)
+    right: int = Field(5, ge=0)
+
+    def window(self) -> ContextWindow:
+        """Return the context window."""
+        return ContextWindow(self.left, self.right)
+
+
+class NetConfig(Settings):
+    """One net: its shape, its input, its training and its seed.
+
+    Attributes:
+        model: Which net.
+        window: Its context.
+        features: Its input.
+        train: How it is trained.
+        seed: Of initialisation, dropout and the order of frames.
+        data_share: Share of the training utterances that it learns from, drawn with its seed.
+    """
+
+    model: ArchitectureConfig = ArchitectureConfig()
+    window: WindowConfig = WindowConfig()
+    features: FeatureConfig = FeatureConfig()
+    train: TrainConfig = TrainConfig()
+    seed: int = 1
+    data_share: float = Field(1.0, gt=0, le=1)
+
+
+def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
+    """Train a net on the alignment's labels into ``models/<name>``; skip it when it is there.
+
+    Args:
+        work: The work folder.
+        config: The net.
+        name: Of the model directory.
+        search_path: The recipe's folder, where a user's frontend may lie.
+
+    Returns:
+        The model's card, with its training in ``provenance``.
+    """
+    folder = work.models / name
+    trained_as = fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
+    if (folder / CARD_FILE).is_file():
+        card = read_card(folder)
+        if card.provenance.get("trained_as") == trained_as:
+            say(f"{name}: trained before, skipped")
+            return card
+    card = new_card(work, config, search_path)
+    train_source = hard_source(work, config, "train", config.data_share)
+    dev_source = hard_source(work, config, "dev", 1.0)
+    torch.manual_seed(config.seed)
+    net = card.build_net()
+    training = work.training / f"{name}-{trained_as}"
+    result = fit(
+        net, train_source, dev_source, cross_entropy, config.train, training, seed=config.seed, name=name
+    )
+    card = card.model_copy(update={"provenance": provenance(config, trained_as, result)})
+    save_model(folder, net, card)
+    (training / CHECKPOINT_FILE).unlink()
+    return card
+
+
+def discard_models(work: WorkDir, names: Iterable[str]) -> None:
+    """Remove model directories and what is left of their training."""
+    for name in names:
+        for folder in (work.models / name, *work.training.glob(f"{name}-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_card(work: WorkDir, config: NetConfig, search_path: Path | None) -> ModelCard:
+    """Return the card of a net that is about to be trained."""
+    hmm = read_hmm(work)
+    return ModelCard(
+        architecture=config.model,
+        frontend=config.features.card(config.features.load(search_path)),
+        window_left=config.window.left,
+        window_right=config.window.right,
+        num_senones=hmm.num_pdfs,
+        tree_fingerprint=hmm.tree.fingerprint,
+        log_prior=log_prior(read_pdf_counts(work)).tolist(),
+    )
+
+
+def provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[str, Any]:
+    """Return how a net was trained."""
+    return {
+        "trained_as": trained_as,
+        "seed": config.seed,
+        "settings": config.model_dump(mode="json"),
+        "best_epoch": result.best_epoch,
+        "dev_frame_accuracy": result.dev_accuracy,
+        "epochs": [row.model_dump() for row in result.epochs],
+    }
+
+
+def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> PoolSource:
+    """Return batches of a split's frames with the alignment's pdf_ids; dev comes unshuffled."""
+    store = work.feature_store(config.features.key, split)
+    alignment = work.alignment(split)
+    utt_ids = [
+        utt_id for utt_id in store.utt_ids if utt_id in alignment and _drawn(utt_id, config.seed, share)
+    ]
+    if not utt_ids:
+        raise StageError(
+            f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"
+        )
+    pool = hard_pool(store, alignment, utt_ids, config.window.window())
+    if split == "train":
+        return PoolSource(pool, config.train.batch_size, seed=config.seed)
+    return PoolSource(pool, _DEV_BATCH, shuffle=False, keep_last=True)
+
+
+def hard_pool(
+    features: FrameStore, alignment: FrameStore, utt_ids: list[str], window: ContextWindow
+) -> FramePool:
+    """Load utterances' features and pdf_ids into a pool, joined by utt_id."""
+    # Copies: the stores are read-only memory maps.
+    frames = [torch.from_numpy(np.array(features.get(utt_id))) for utt_id in utt_ids]
+    labels = [torch.from_numpy(np.array(alignment.get(utt_id))) for utt_id in utt_ids]
+    return FramePool(frames, {"pdf_ids": labels}, window)
+
+
+def _drawn(utt_id: str, seed: int, share: float) -> bool:
+    digest = hashlib.sha256(f"{seed}:{utt_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -1,0 +1,72 @@
+"""Where results come from: command, commit, version and machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from asr_kd import __version__
+from asr_kd.report.results import Provenance
+
+
+def describe_run(recipe: str, profile: str, argv: list[str]) -> Provenance:
+    """Describe this process, before it has done anything.
+
+    Args:
+        recipe: Its name.
+        profile: Of the recipe.
+        argv: The command as it was typed.
+    """
+    return Provenance(
+        recipe=recipe,
+        profile=profile,
+        command=shlex.join([Path(argv[0]).name, *argv[1:]]),
+        commit=_commit(),
+        machine=_machine(),
+        version=__version__,
+        date=time.strftime("%Y-%m-%d"),
+    )
+
+
+def peak_memory_bytes() -> int:
+    """Return the peak resident memory of this process or of its largest child."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return unit * max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that asr_kd runs from, with ``+`` when it has changes."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        found = subprocess.run(  # noqa: S603  # a fixed command
+            command, cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def _machine() -> str:
+    accelerator = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB{accelerator}, {versions}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,210 @@
+"""Stage 9: WER, frame accuracy, their intervals and the share of the ensemble's gain that is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from asr_kd.am.checkpoint import read_card
+from asr_kd.atomic import write_text
+from asr_kd.distill.shard_header import HEADER_FILE, ShardSetHeader, parse_header
+from asr_kd.report.results import (
+    Provenance,
+    Results,
+    Setup,
+    TrainingCurve,
+    TuningSurface,
+    write_results,
+)
+from asr_kd.report.rows import SystemScores, result_rows
+from asr_kd.report.tables import results_markdown
+from asr_kd.score.frame_accuracy import FrameCounts
+from asr_kd.score.significance import Bootstrap
+from asr_kd.score.text_files import read_text_file
+from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
+from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.decode import BASELINE, DECODED_SPLITS, ENSEMBLE, STUDENT
+from asr_kd.stages.labels import alignment_facts
+from asr_kd.stages.provenance import peak_memory_bytes
+
+RESULTS_FILE = "results.json"
+MARKDOWN_FILE = "RESULTS.md"
+
+
+class ScoreConfig(Settings):
+    """How intervals are made.
+
+    Attributes:
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        level: Of the intervals.
+    """
+
+    num_resamples: int = Field(10_000, ge=100)
+    seed: int = 0
+    level: float = Field(0.95, gt=0, lt=1)
+
+
+class ScoreStage(Stage):
+    """Writes ``results.json``, ``RESULTS.md`` and ``score/``.
+
+    Args:
+        config: Intervals.
+        loss: Weights of the student's loss, for the record.
+        provenance: Of this run.
+    """
+
+    name = "score"
+    needs = ("prepare", "align", "decode")
+
+    def __init__(self, config: ScoreConfig, loss: dict[str, float], provenance: Provenance) -> None:
+        self.config = config
+        self.loss = loss
+        self.provenance = provenance
+
+    def settings(self) -> dict[str, Any]:
+        """Return how intervals are made."""
+        return self.config.model_dump(mode="json")
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return results and listings."""
+        return [work.root / RESULTS_FILE, work.root / MARKDOWN_FILE, work.score]
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Score every system on dev and test."""
+        systems: dict[str, list[str]] = json.loads((work.decode / "systems.json").read_text(encoding="utf-8"))
+        rows = []
+        for split in DECODED_SPLITS:
+            scores = {group: system_scores(work, group, names, split) for group, names in systems.items()}
+            for group, measured in scores.items():
+                _write_listings(work, group, systems[group], measured, split)
+            bootstrap = Bootstrap(
+                self.config.num_resamples, self.config.seed, self.config.level, speakers(work, split)
+            )
+            rows += result_rows(scores[BASELINE], scores[ENSEMBLE], [scores[STUDENT]], split, bootstrap)
+        results = Results(
+            provenance=self._provenance(work, systems),
+            setup=_setup(work, self.loss, len(systems[ENSEMBLE])),
+            rows=tuple(rows),
+            tuning=tuple(_tuning(work, group) for group in systems),
+            curves=_curves(work, systems),
+        )
+        write_results(work.root / RESULTS_FILE, results)
+        write_text(work.root / MARKDOWN_FILE, results_markdown(results))
+        return {}
+
+    def _provenance(self, work: WorkDir, systems: dict[str, list[str]]) -> Provenance:
+        seconds = {}
+        for path in sorted(work.markers.glob("*.json")):
+            marker = json.loads(path.read_text(encoding="utf-8"))
+            seconds[marker["stage"]] = marker["seconds"]
+        seeds = {name: model_seeds(work, name)[0] for group in (BASELINE, STUDENT) for name in systems[group]}
+        return self.provenance.model_copy(
+            update={"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
+        )
+
+
+def speakers(work: WorkDir, split: str) -> dict[str, str]:
+    """Return the speaker of each utterance of a split."""
+    return {utterance.utt_id: utterance.speaker for utterance in work.utterances(split)}
+
+
+def word_score(work: WorkDir, name: str, split: str) -> WerResult:
+    """Return the word errors of one decoded system."""
+    references = {utterance.utt_id: utterance.text or "" for utterance in work.utterances(split)}
+    return score(references, read_text_file(work.decode / name / f"{split}.txt"))
+
+
+def system_scores(work: WorkDir, group: str, names: list[str], split: str) -> SystemScores:
+    """Return what was measured of all seeds of a system."""
+    facts = [json.loads((work.decode / name / "system.json").read_text(encoding="utf-8")) for name in names]
+    frames = [
+        json.loads((work.decode / name / f"{split}-frames.json").read_text(encoding="utf-8"))
+        for name in names
+    ]
+    return SystemScores(
+        system=group,
+        seeds=tuple(seed for name in names for seed in model_seeds(work, name)),
+        words=[word_score(work, name, split) for name in names],
+        frames=[{utt_id: FrameCounts(*count) for utt_id, count in counts.items()} for counts in frames],
+        num_parameters=facts[0]["num_parameters"],
+        real_time_factor=sum(fact["real_time_factor"] for fact in facts) / len(facts),
+    )
+
+
+def model_seeds(work: WorkDir, name: str) -> list[int]:
+    """Return the seeds of the nets that make up a decoded system."""
+    facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
+    return [read_card(work.models / model).provenance["seed"] for model in facts["models"]]
+
+
+def _write_listings(work: WorkDir, group: str, names: list[str], measured: SystemScores, split: str) -> None:
+    """Write each system's utterances with their alignments, worst first."""
+    for name, result in zip(names, measured.words, strict=True):
+        text = "\n\n".join(alignment_text(utterance) for utterance in worst_first(result))
+        write_text(work.score / group / f"{name}-{split}.txt", text + "\n")
+
+
+def _setup(work: WorkDir, loss: dict[str, float], num_ensembles: int) -> Setup:
+    header = _header(work)
+    corpus = json.loads((work.corpus / "corpus.json").read_text(encoding="utf-8"))
+    alignment = alignment_facts(work)["splits"]
+    code = header.code.model_dump()
+    return Setup(
+        num_teachers=len(header.teachers),
+        averaging=header.averaging,
+        temperature=header.temperature,
+        soft_weight=loss["soft_weight"],
+        hard_weight=loss["hard_weight"],
+        posterior_code=" ".join([code.pop("name"), *(f"{key}={value}" for key, value in code.items())]),
+        bytes_per_frame=header.bytes_per_frame()["targets"],
+        num_senones=header.num_senones,
+        num_train_frames=alignment["train"]["frames"],
+        num_utterances={split: counts["utterances"] for split, counts in corpus["splits"].items()},
+        alignment_failed_share=alignment["train"]["failed"] / alignment["train"]["utterances"],
+        oov_share=corpus["oov"]["test"]["share_not_in_train_text"],
+    )
+
+
+def _header(work: WorkDir) -> ShardSetHeader:
+    path = work.shards / HEADER_FILE
+    return parse_header(path.read_bytes(), path)
+
+
+def _tuning(work: WorkDir, group: str) -> TuningSurface:
+    tuned = json.loads((work.decode / f"tuning-{group}.json").read_text(encoding="utf-8"))
+    points = {
+        (point["acoustic_scale"], point["insertion_penalty"]): point["wer"] for point in tuned["points"]
+    }
+    scales = tuple(sorted({scale for scale, _ in points}))
+    penalties = tuple(sorted({penalty for _, penalty in points}))
+    chosen = tuned["chosen"]
+    return TuningSurface(
+        system=group,
+        acoustic_scales=scales,
+        insertion_penalties=penalties,
+        wer=tuple(tuple(points.get((scale, penalty)) for penalty in penalties) for scale in scales),
+        chosen=(chosen["acoustic_scale"], chosen["insertion_penalty"]),
+    )
+
+
+def _curves(work: WorkDir, systems: dict[str, list[str]]) -> tuple[TrainingCurve, ...]:
+    curves = []
+    for group in (BASELINE, STUDENT):
+        for name in systems[group]:
+            facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
+            epochs = read_card(work.models / facts["models"][0]).provenance["epochs"]
+            curves.append(
+                TrainingCurve(
+                    name=name,
+                    system=group,
+                    epochs=tuple(row["epoch"] for row in epochs),
+                    train_loss=tuple(row["means"]["loss"] for row in epochs),
+                    dev_loss=tuple(row["dev_cross_entropy"] for row in epochs),
+                    dev_frame_accuracy=tuple(row["dev_accuracy"] for row in epochs),
+                )
+            )
+    return tuple(curves)

@@ -1,0 +1,228 @@
+"""Stage 7: the student learns from the posterior shards alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from asr_kd.am.checkpoint import CARD_FILE as MODEL_CARD_FILE
+from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card, save_model
+from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.data.windows import Batch
+from asr_kd.distill.loss import distillation_loss
+from asr_kd.distill.shard_header import ShardSetHeader
+from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_set import ShardSet, open_shard_set
+from asr_kd.distill.targets import soft_targets
+from asr_kd.errors import ShardError
+from asr_kd.fingerprint import fingerprint
+from asr_kd.progress import say
+from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.labels import label_fingerprint, read_hmm
+from asr_kd.stages.nets import NetConfig, discard_models, provenance
+from asr_kd.stages.teachers import spread
+from asr_kd.train.loop import CHECKPOINT_FILE, fit
+
+_DEV_BATCH = 2048
+
+
+class StudentConfig(Settings):
+    """The student and its loss, ``soft_weight * T^2 * CE(q_T, p_T) + hard_weight * CE(y, p_1)``.
+
+    Attributes:
+        model: Its net; None takes the recipe's.
+        train: What it trains with differently from the recipe.
+        temperature: T of teacher and student; None takes the shards'.
+        soft_weight: Of the soft term.
+        hard_weight: Of the hard term (the paper's 0.5 is relative to a soft term of weight 1).
+        seed: Of the first student.
+        count: How many seeds are trained.
+        pool_frames: Most frames in memory at a time.
+    """
+
+    model: ArchitectureConfig | None = None
+    train: dict[str, Any] | None = None
+    temperature: float | None = Field(None, gt=0)
+    soft_weight: float = Field(1.0, ge=0)
+    hard_weight: float = Field(0.5, ge=0)
+    seed: int = 101
+    count: int = Field(1, ge=1)
+    pool_frames: int = Field(4_000_000, ge=1)
+
+
+class DistillationLoss:
+    """The loss of a :class:`StudentConfig` on batches of a posterior shard set."""
+
+    def __init__(self, config: StudentConfig, temperature: float) -> None:
+        self.config = config
+        self.temperature = temperature
+
+    def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return the loss and its soft and hard terms."""
+        terms = distillation_loss(
+            logits,
+            soft_targets(batch.targets),
+            batch.targets["pdf_ids"],
+            self.temperature,
+            self.config.soft_weight,
+            self.config.hard_weight,
+        )
+        return terms.total, {"soft": terms.soft, "hard": terms.hard}
+
+
+def student_name(index: int) -> str:
+    """Return the name of the model directory of student ``index``, counted from 0."""
+    return f"student-{index + 1:02}"
+
+
+class StudentStage(Stage):
+    """Trains every seed of the student into ``models/student-NN``.
+
+    Args:
+        config: The loss.
+        net: The net and its training, with the first seed.
+    """
+
+    name = "student"
+    needs = ("ensemble",)
+
+    def __init__(self, config: StudentConfig, net: NetConfig) -> None:
+        self.config = config
+        self.nets = {
+            student_name(index): net.model_copy(update={"seed": net.seed + index})
+            for index in range(config.count)
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Return loss and nets."""
+        nets = {name: net.model_dump(mode="json") for name, net in self.nets.items()}
+        loss = self.config.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
+        return {"student": loss, "nets": nets}
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return the model directories."""
+        return [work.models / name for name in self.nets]
+
+    def discard(self, work: WorkDir) -> None:
+        """Remove the models with their checkpoints."""
+        discard_models(work, self.nets)
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Train what is not trained yet; the shards must be those of this work folder's alignment."""
+        expected = {"tree": read_hmm(work).tree.fingerprint, "alignment": label_fingerprint(work)}
+        cards = [
+            train_student(work.shards, self.config, net, work.models / name, work.training / name, expected)
+            for name, net in self.nets.items()
+        ]
+        return {"dev frame accuracy": spread(cards)}
+
+
+def train_student(
+    shards: str | Path,
+    config: StudentConfig,
+    net_config: NetConfig,
+    folder: Path,
+    training: Path,
+    expected: Mapping[str, object] | None = None,
+) -> ModelCard:
+    """Train a student from a shard set into a model directory; nothing else is read.
+
+    Args:
+        shards: Folder or URL of the shard set.
+        config: The loss.
+        net_config: Net, training and seed; the shards must hold its features.
+        folder: Where the model directory goes; one that was trained just so is kept.
+        training: For checkpoints and logs.
+        expected: Further header fields that the shards must have.
+
+    Raises:
+        ShardError: When the shards were made for something else, naming the field.
+    """
+    shard_set = open_shard_set(shards, {**_expected_fields(config, net_config), **(expected or {})})
+    header = shard_set.header
+    identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
+    loss_settings = config.model_dump(mode="json", include={"soft_weight", "hard_weight", "temperature"})
+    trained_as = fingerprint({**identity, "loss": loss_settings})
+    if (folder / MODEL_CARD_FILE).is_file():
+        card = read_card(folder)
+        if card.provenance.get("trained_as") == trained_as:
+            say(f"{folder.name}: trained before, skipped")
+            return card
+    card = _new_card(header, net_config)
+    torch.manual_seed(net_config.seed)
+    net = card.build_net()
+    checkpoints = training.with_name(f"{training.name}-{trained_as}")
+    result = fit(
+        net,
+        _source(
+            shard_set,
+            config,
+            net_config,
+            [split for split in ("train", "transfer") if split in header.splits],
+        ),
+        _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
+        DistillationLoss(config, header.temperature),
+        net_config.train,
+        checkpoints,
+        seed=net_config.seed,
+        name=folder.name,
+    )
+    facts = {
+        **provenance(net_config, trained_as, result),
+        "loss": {**loss_settings, "temperature": header.temperature},
+    }
+    card = card.model_copy(update={"provenance": {**facts, "teachers": list(header.teachers)}})
+    save_model(folder, net, card)
+    (checkpoints / CHECKPOINT_FILE).unlink()
+    return card
+
+
+def _expected_fields(config: StudentConfig, net: NetConfig) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "frontend.name": net.features.name,
+        "frontend.options": net.features.options,
+        "cmvn": net.features.cmvn,
+    }
+    if config.temperature is not None:
+        fields["temperature"] = config.temperature
+    return fields
+
+
+def _source(
+    shard_set: ShardSet,
+    config: StudentConfig,
+    net: NetConfig,
+    splits: list[str],
+    batch_size: int | None = None,
+) -> ShardBatchSource:
+    return ShardBatchSource(
+        shard_set,
+        splits,
+        batch_size or net.train.batch_size,
+        net.window.window(),
+        pool_frames=config.pool_frames,
+        seed=net.seed,
+    )
+
+
+def _new_card(header: ShardSetHeader, net: NetConfig) -> ModelCard:
+    frontend = FrontendCard.model_validate(header.frontend)
+    if frontend.dim != header.feature_dim:
+        raise ShardError(
+            "header field feature_dim is not the frontend's", expected=frontend.dim, got=header.feature_dim
+        )
+    return ModelCard(
+        architecture=net.model,
+        frontend=frontend,
+        window_left=net.window.left,
+        window_right=net.window.right,
+        num_senones=header.num_senones,
+        tree_fingerprint=header.tree,
+        log_prior=np.log(np.asarray(header.prior)).tolist(),
+    )

@@ -1,0 +1,116 @@
+"""Stages 4 and 5: the teachers, and the baseline that the student is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_kd.am.checkpoint import ModelCard
+from asr_kd.atomic import write_json
+from asr_kd.stages.base import Stage, WorkDir
+from asr_kd.stages.nets import NetConfig, discard_models, train_hard
+
+
+def teacher_name(index: int) -> str:
+    """Return the name of the model directory of teacher ``index``, counted from 0."""
+    return f"teacher-{index + 1:02}"
+
+
+def baseline_name(index: int) -> str:
+    """Return the name of the model directory of baseline ``index``, counted from 0."""
+    return f"baseline-{index + 1:02}"
+
+
+class TeachersStage(Stage):
+    """Trains every teacher into ``models/teacher-NN``.
+
+    Args:
+        nets: One setting a teacher.
+        search_path: The recipe's folder.
+    """
+
+    name = "teachers"
+    needs = ("features", "align")
+
+    def __init__(self, nets: Sequence[NetConfig], search_path: Path | None) -> None:
+        self.nets = {teacher_name(index): net for index, net in enumerate(nets)}
+        self.search_path = search_path
+
+    def settings(self) -> dict[str, Any]:
+        """Return every teacher's settings."""
+        return _settings(self.nets)
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return the model directories."""
+        return [work.models / name for name in self.nets]
+
+    def discard(self, work: WorkDir) -> None:
+        """Remove the models with their checkpoints."""
+        discard_models(work, self.nets)
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Train what is not trained yet."""
+        return _train_all(work, self.nets, self.search_path)
+
+
+class BaselineStage(Stage):
+    """Trains single nets of the student's size on hard labels, or names the teachers that are just that.
+
+    Args:
+        nets: One setting a seed.
+        teachers: The teachers' settings; equal ones are not trained twice.
+        search_path: The recipe's folder.
+    """
+
+    name = "baseline"
+    needs = ("features", "align", "teachers")
+
+    def __init__(
+        self, nets: Sequence[NetConfig], teachers: Sequence[NetConfig], search_path: Path | None
+    ) -> None:
+        self.nets = {baseline_name(index): net for index, net in enumerate(nets)}
+        self.teachers = list(teachers)
+        self.search_path = search_path
+
+    def settings(self) -> dict[str, Any]:
+        """Return every baseline's settings."""
+        return _settings(self.nets)
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return the list of baselines' model directories."""
+        return [work.models / "baseline.json"]
+
+    def discard(self, work: WorkDir) -> None:
+        """Remove the models with their checkpoints, but no teacher."""
+        discard_models(work, self.nets)
+        super().discard(work)
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Train what no teacher is, and list the baselines' model directories in ``baseline.json``."""
+        own = {name: net for name, net in self.nets.items() if net not in self.teachers}
+        summary = _train_all(work, own, self.search_path) if own else {}
+        names = [
+            name if name in own else teacher_name(self.teachers.index(net)) for name, net in self.nets.items()
+        ]
+        write_json(work.models / "baseline.json", names)
+        return {**summary, "models": " ".join(names)}
+
+
+def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
+    return {name: net.model_dump(mode="json") for name, net in nets.items()}
+
+
+def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> dict[str, Any]:
+    cards = [train_hard(work, net, name, search_path) for name, net in nets.items()]
+    return {"dev frame accuracy": spread(cards)}
+
+
+def spread(cards: Sequence[ModelCard]) -> str:
+    """Return mean and standard deviation of the models' frame accuracy on dev as text."""
+    values = [100 * card.provenance["dev_frame_accuracy"] for card in cards]
+    if len(values) == 1:
+        return f"{values[0]:.2f} %"
+    return f"{np.mean(values):.2f} % (sd {np.std(values, ddof=1):.2f} over {len(values)})"

@@ -1,0 +1,69 @@
+"""Settings of the training loop, and the learning rate over an epoch count."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainConfig(BaseModel):
+    """How a net is trained, the same for baseline, teacher and student.
+
+    Attributes:
+        epochs: Passes over all frames.
+        batch_size: Frames in a step.
+        learning_rate: Of AdamW at its peak.
+        schedule: ``cosine`` decays to zero over all epochs; ``constant`` stays at the peak.
+        warmup_share: Share of all steps in which the rate rises linearly from zero.
+        weight_decay: AdamW's decoupled decay.
+        max_gradient_norm: Longer gradients are scaled down to it; 0 for never.
+        precision: ``auto`` takes bfloat16 autocast where the processor multiplies it natively.
+        early_stopping: Keep the weights of the epoch with the best dev frame accuracy.
+        patience: Stop after so many epochs without a better dev accuracy; None for never.
+        device: ``auto`` takes a GPU where there is one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(12, ge=1)
+    batch_size: int = Field(512, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_share: float = Field(0.05, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_gradient_norm: float = Field(5.0, ge=0)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    early_stopping: bool = True
+    patience: int | None = Field(None, ge=1)
+    device: str = "auto"
+
+    def rate(self, step: int, num_steps: int) -> float:
+        """Return the learning rate of a step (counted from 0) of ``num_steps``."""
+        warmup = self.warmup_share * num_steps
+        if step < warmup:
+            return self.learning_rate * (step + 1) / (warmup + 1)
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = (step - warmup) / max(1.0, num_steps - warmup)
+        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    def torch_device(self) -> torch.device:
+        """Return the device to train on."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def autocast_dtype(self) -> torch.dtype | None:
+        """Return bfloat16 where autocast is to be used, else None."""
+        if self.precision == "auto":
+            return torch.bfloat16 if _has_native_bf16(self.torch_device()) else None
+        return torch.bfloat16 if self.precision == "bf16" else None
+
+
+def _has_native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())

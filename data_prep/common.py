@@ -1,0 +1,201 @@
+"""What every corpus module shares: options, checks, and the files of a prepared corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from asr_kd.atomic import write_json, write_text
+from asr_kd.data.audio import audio_info
+from asr_kd.data.manifest import SPLITS, Utterance, write_manifest
+from asr_kd.errors import CorpusError, LexiconError
+
+Pronunciation = tuple[str, tuple[str, ...]]
+"""A word and its phones."""
+
+
+class CorpusOptions(BaseModel):
+    """Base of every corpus module's options: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class PreparedCorpus:
+    """A corpus as it stands in ``folder``.
+
+    Attributes:
+        name: Short name of the corpus.
+        folder: Holds ``train.jsonl dev.jsonl test.jsonl``, perhaps ``transfer.jsonl``, and
+            ``lexicon.txt lm_text.txt corpus.json``.
+        splits: Utterances by split; audio paths are absolute or relative to ``folder``.
+        lexicon: Words with their phones, several rows for several pronunciations.
+        summary: What ``corpus.json`` says.
+    """
+
+    name: str
+    folder: Path
+    splits: Mapping[str, Sequence[Utterance]]
+    lexicon: Sequence[Pronunciation]
+    summary: Mapping[str, Any]
+
+
+def write_corpus(
+    folder: Path,
+    *,
+    name: str,
+    splits: Mapping[str, Sequence[Utterance]],
+    lexicon: Iterable[Pronunciation],
+    source: str,
+    licence: str,
+    options: CorpusOptions,
+    speakers_disjoint: bool = True,
+    notes: Sequence[str] = (),
+) -> PreparedCorpus:
+    """Check a corpus and write its files; the LM text is the train split's alone.
+
+    Raises:
+        CorpusError: For an empty split, an utt_id or (where promised) a speaker in two splits.
+        LexiconError: For a word of the train split without a pronunciation.
+    """
+    _check_splits(name, splits)
+    check_disjoint({split: [row.utt_id for row in rows] for split, rows in splits.items()}, "utt_id", name)
+    if speakers_disjoint:
+        speakers = {split: [row.speaker for row in rows] for split, rows in splits.items()}
+        check_disjoint(speakers, "speaker", name)
+    pronunciations = list(dict.fromkeys(sorted(lexicon)))
+    _check_train_words(name, splits["train"], {word for word, _ in pronunciations})
+    summary: dict[str, Any] = {
+        "name": name,
+        "source": source,
+        "licence": licence,
+        "options": options.model_dump(mode="json"),
+        "speakers_disjoint": speakers_disjoint,
+        "splits": {split: split_counts(rows) for split, rows in splits.items()},
+        "oov": {split: oov_counts(splits, split, pronunciations) for split in ("dev", "test")},
+        "num_pronunciations": len(pronunciations),
+        "num_lexicon_words": len({word for word, _ in pronunciations}),
+        "notes": list(notes),
+    }
+    for split, rows in splits.items():
+        write_manifest(folder / f"{split}.jsonl", rows)
+    write_text(folder / "lexicon.txt", "".join(f"{word} {' '.join(ph)}\n" for word, ph in pronunciations))
+    sentences = [row.text for row in sorted(splits["train"], key=lambda row: row.utt_id) if row.text]
+    write_text(folder / "lm_text.txt", "".join(f"{sentence}\n" for sentence in sentences))
+    write_json(folder / "corpus.json", summary)
+    return PreparedCorpus(name, folder, splits, pronunciations, summary)
+
+
+def describe_audio(
+    path: Path, *, utt_id: str, speaker: str, text: str | None, relative_to: Path | None = None
+) -> Utterance:
+    """Return the manifest row of a whole audio file; its path is absolute unless ``relative_to`` is given."""
+    info = audio_info(path, utt_id=utt_id)
+    audio = path.absolute() if relative_to is None else path.relative_to(relative_to)
+    return Utterance(
+        utt_id=utt_id,
+        speaker=speaker,
+        audio=audio.as_posix(),
+        num_samples=info.num_samples,
+        sampling_rate=info.sampling_rate,
+        text=text,
+    )
+
+
+def check_disjoint(groups: Mapping[str, Iterable[str]], what: str, where: str) -> None:
+    """Refuse a value that stands in two splits.
+
+    Raises:
+        CorpusError: Naming the value and both splits.
+    """
+    seen: dict[str, str] = {}
+    for split, values in groups.items():
+        for value in sorted(set(values)):
+            if value in seen:
+                raise CorpusError(
+                    f'{what} "{value}" is in two splits',
+                    where=where,
+                    expected=f"each {what} in one split",
+                    got=f"{seen[value]} and {split}",
+                )
+            seen[value] = split
+
+
+def split_counts(utterances: Sequence[Utterance]) -> dict[str, float | int]:
+    """Return utterances, hours, speakers and words of a split."""
+    return {
+        "utterances": len(utterances),
+        "hours": round(sum(row.duration for row in utterances) / 3600, 4),
+        "speakers": len({row.speaker for row in utterances}),
+        "words": sum(len(row.words) for row in utterances),
+    }
+
+
+def oov_counts(
+    splits: Mapping[str, Sequence[Utterance]], split: str, lexicon: Sequence[Pronunciation]
+) -> dict[str, Any]:
+    """Return the shares of a split's words that the train text and that the lexicon lack."""
+    words = [word for row in splits[split] for word in row.words]
+    train_words = {word for row in splits["train"] for word in row.words}
+    known = {word for word, _ in lexicon}
+    total = max(len(words), 1)
+    return {
+        "words": len(words),
+        "share_not_in_train_text": round(sum(word not in train_words for word in words) / total, 5),
+        "share_not_in_lexicon": round(sum(word not in known for word in words) / total, 5),
+        "not_in_lexicon": sorted({word for word in words if word not in known}),
+    }
+
+
+def corpus_root(corpus: Path, needed: Sequence[str], name: str, sub_folders: Sequence[str] = ()) -> Path:
+    """Return the folder that holds the corpus: ``corpus`` itself or one of its ``sub_folders``.
+
+    Args:
+        corpus: What the user gave.
+        needed: Files or folders that the corpus has.
+        name: Of the corpus, for the error.
+        sub_folders: Where the original archive puts it.
+
+    Raises:
+        CorpusError: When it is no folder or lacks some of what is needed, which is named.
+    """
+    if not corpus.is_dir():
+        what = "is a file, not a corpus folder" if corpus.exists() else "no such corpus folder"
+        raise CorpusError(what, where=corpus, hint=f"unpack {name} and give its folder")
+    candidates = [corpus, *(corpus / folder for folder in sub_folders)]
+    for candidate in candidates:
+        if all((candidate / item).exists() for item in needed):
+            return candidate
+    best = min(candidates, key=lambda folder: sum(not (folder / item).exists() for item in needed))
+    missing = [item for item in needed if not (best / item).exists()]
+    raise CorpusError(
+        f"the folder is not {name}",
+        where=corpus,
+        expected=", ".join(needed),
+        got=f"no {', '.join(missing)}",
+        hint=f"give the folder of {name}, as its archive unpacks it",
+    )
+
+
+def _check_splits(name: str, splits: Mapping[str, Sequence[Utterance]]) -> None:
+    unknown = set(splits) - set(SPLITS)
+    assert not unknown, f"unknown splits {unknown}"
+    for split in ("train", "dev", "test"):
+        if not splits.get(split):
+            raise CorpusError(
+                f"the {split} split is empty", where=name, hint="check the corpus and its options"
+            )
+
+
+def _check_train_words(name: str, train: Sequence[Utterance], known: set[str]) -> None:
+    missing = sorted({word for row in train for word in row.words} - known)
+    if missing:
+        raise LexiconError(
+            f"{len(missing)} words of the train text are not in the lexicon ({', '.join(missing[:5])})",
+            where=name,
+            hint="add their pronunciations, or leave out the utterances",
+        )

@@ -1,0 +1,54 @@
+"""Sentences of the quickstart corpus: digit strings and short commands from a small grammar."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_ROOMS = ("kitchen", "bedroom", "bathroom", "hallway", "garden", "office")
+_DEVICES = ("light", "lamp", "heater", "fan", "radio")
+# No "one": eSpeak speaks "for one" as one word.
+_HOURS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_TEMPLATES: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (("turn",), ("on", "off"), ("the",), _ROOMS, _DEVICES),
+    (("turn",), ("on", "off"), ("the",), _DEVICES, ("in the",), _ROOMS),
+    (("turn",), ("up", "down"), ("the",), ("volume", "heater", "music")),
+    (("set the alarm for",), _HOURS, ("fifteen", "thirty", "forty")),
+    (("set a timer for",), _HOURS, ("minutes",)),
+    (("play", "pause", "stop"), ("the",), ("music", "radio", "song", "timer")),
+    (("open", "shut"), ("the",), _ROOMS, ("door", "window", "blinds")),
+    (("call",), ("my", "the"), ("mother", "father", "doctor")),
+    (("what is the",), ("time", "weather"), ("in the",), _ROOMS),
+)
+_MIN_DIGITS, _MAX_DIGITS = 3, 7
+
+
+def vocabulary() -> set[str]:
+    """Return all words of the grammar."""
+    phrases = itertools.chain.from_iterable(itertools.chain.from_iterable(_TEMPLATES))
+    return {word for phrase in phrases for word in phrase.split()} | set(DIGITS)
+
+
+def draw_sentence(rng: np.random.Generator, digit_share: float) -> str:
+    """Draw a digit string (with probability ``digit_share``) or a command, in lower case."""
+    if rng.random() < digit_share:
+        length = int(rng.integers(_MIN_DIGITS, _MAX_DIGITS + 1))
+        return " ".join(DIGITS[k] for k in rng.integers(len(DIGITS), size=length))
+    template = _TEMPLATES[int(rng.integers(len(_TEMPLATES)))]
+    return " ".join(choices[int(rng.integers(len(choices)))] for choices in template)
+
+
+def draw_sentences(num_sentences: int, rng: np.random.Generator, digit_share: float) -> list[str]:
+    """Draw sentences; the first ones bring every word of the vocabulary where there are enough of them."""
+    sentences: list[str] = []
+    missing = vocabulary()
+    while missing and len(sentences) < num_sentences:
+        sentence = draw_sentence(rng, 0.5)
+        if missing & set(sentence.split()):
+            sentences.append(sentence)
+            missing -= set(sentence.split())
+    while len(sentences) < num_sentences:
+        sentences.append(draw_sentence(rng, digit_share))
+    return [sentences[k] for k in rng.permutation(len(sentences))]

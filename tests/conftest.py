@@ -1,0 +1,22 @@
+"""What all tests share: thread counts and the folder of real recordings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings (``ASR_KD_TEST_DATA``, else ../shared/data); skipped when it is missing."""
+    folder = Path(os.environ.get("ASR_KD_TEST_DATA", _REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings at {folder}; set ASR_KD_TEST_DATA to a copy")
+    return folder

@@ -1,0 +1,69 @@
+"""Plots: valid, complete, the same every time."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from asr_kd.report import plots
+from asr_kd.report.results import TuningSurface
+from asr_kd.score.wer import score
+
+
+def _texts(svg: bytes) -> list[str]:
+    return [element.text or "" for element in ET.fromstring(svg).iter() if element.tag.endswith("}text")]
+
+
+def test_every_plot_is_valid_svg_with_its_labels(run: Any) -> None:
+    figures = {
+        "systems": (plots.rates_by_system(run.results, "test"), ["baseline", "ensemble", "student"]),
+        "training": (plots.training_curves(run.results.curves), ["epoch", "teacher", "student"]),
+        "tuning": (plots.tuning_surface(run.results.tuning[0]), ["5.0", "9.0", "acoustic scale"]),
+        "speakers": (plots.speaker_wer(run.words, run.speakers), ["speaker0", "speaker9"]),
+    }
+    for name, (figure, labels) in figures.items():
+        svg = plots.render(figure, name)
+        texts = _texts(svg)
+        assert all(label in texts for label in labels), (name, texts)
+        assert b"#0a0b0c" not in svg
+        assert b"currentColor" in svg
+
+
+def test_svg_is_the_same_every_time_and_its_ids_are_its_own(run: Any) -> None:
+    first = plots.render(plots.rates_by_system(run.results, "test"), "one")
+    assert plots.render(plots.rates_by_system(run.results, "test"), "one") == first
+    ids = {element.get("id") for element in ET.fromstring(first).iter()} - {None}
+    assert ids
+    assert all(str(name).startswith("one-") for name in ids)
+
+
+def test_png(run: Any) -> None:
+    assert plots.render(plots.training_curves(run.results.curves), "x", "png").startswith(b"\x89PNG\r\n")
+
+
+def test_points_stand_at_the_means(run: Any) -> None:
+    wer_axes = plots.rates_by_system(run.results, "test").axes[1]
+    dots = [line.get_xdata()[0] for line in wer_axes.lines if line.get_marker() == "o"]
+    assert [round(float(dot), 6) for dot in dots] == [6.0, 4.0, 4.5]
+
+
+def test_chosen_cell_is_framed(run: Any) -> None:
+    frame = plots.tuning_surface(run.results.tuning[0]).axes[0].patches[-1]
+    assert frame.get_xy() == (1, 0)  # penalty 0.0 is the second, scale 0.1 the first
+    flat = TuningSurface(
+        system="s", acoustic_scales=(1.0,), insertion_penalties=(0.0,), wer=((0.1,),), chosen=(1.0, 0.0)
+    )
+    assert plots.render(plots.tuning_surface(flat), "flat")
+
+
+def test_names_are_no_formulas_and_the_worst_speakers_come_first() -> None:
+    references = {f"u{index:02}": "a b" for index in range(60)}
+    hypotheses = {utt_id: "a b" if index < 50 else "a" for index, utt_id in enumerate(references)}
+    speakers = {utt_id: f"$\\{index}$<{utt_id}" for index, utt_id in enumerate(references)}
+    figure = plots.speaker_wer({"student": score(references, hypotheses)}, speakers)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(labels) == 40
+    assert labels[0] == "$\\50$<u50"
+    texts = _texts(plots.render(figure, "s"))
+    assert "$\\50$<u50" in texts
+    assert "worst 40 of 60 speakers" in texts
