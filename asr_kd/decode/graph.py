@@ -34,8 +34,8 @@ class GraphConfig:
 
     Args:
         silence_probability: Of silence at the start and after each word; 0 leaves silence out.
-        transition_scale: Factor on the costs of HMM transitions, of the size of the acoustic scale: beside
-            scaled-down log-likelihoods, full transition costs keep a path in silence (Kaldi's self-loop-scale).
+        transition_scale: Factor on the costs of HMM transitions (Kaldi's self-loop-scale), of the size of the
+            acoustic scale: beside scaled-down log-likelihoods full transition costs keep a path in silence.
     """
 
     silence_probability: float = 0.5

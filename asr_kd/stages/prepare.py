@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from asr_kd.atomic import atomic_dir
+from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.data.manifest import Utterance, write_manifest
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from data_prep.common import CorpusOptions
+from data_prep.common import CorpusOptions, split_counts
 from data_prep.registry import load_corpus_module
+
+Split = Literal["train", "dev", "test", "transfer"]
 
 
 class CorpusConfig(Settings):
@@ -21,10 +25,12 @@ class CorpusConfig(Settings):
     Attributes:
         module: Short name (quickstart, yesno, fsdd, speechocean762) or the user's ``package.module``.
         options: Of the corpus module.
+        limit: Most utterances of a split, spread evenly over it; for trials.
     """
 
     module: str
     options: dict[str, Any] = {}
+    limit: dict[Split, int] = {}
 
     def parsed_options(self) -> CorpusOptions:
         """Return the options as the module takes them.
@@ -42,6 +48,13 @@ class CorpusConfig(Settings):
                 where=f"corpus.options of {self.module}",
                 expected=f"options {', '.join(module.options_type.model_fields)}",
             ) from None
+
+
+def spread_evenly(utterances: Sequence[Utterance], limit: int) -> list[Utterance]:
+    """Return at most ``limit`` utterances at even distances, so that all speakers have their share."""
+    rows = sorted(utterances, key=lambda row: row.utt_id)
+    count = min(limit, len(rows))
+    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 class PrepareStage(Stage):
@@ -62,7 +75,8 @@ class PrepareStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return the corpus module and its options; where the corpus lies does not matter."""
         options = self.config.parsed_options().model_dump(mode="json")
-        return {"corpus": {"module": self.config.module, "options": options}}
+        limit = dict(self.config.limit)
+        return {"corpus": {"module": self.config.module, "options": options, "limit": limit}}
 
     def content(self, work: WorkDir) -> str:
         """Return a fingerprint of all manifests and texts."""
@@ -79,8 +93,14 @@ class PrepareStage(Stage):
         module = load_corpus_module(self.config.module)
         with atomic_dir(work.corpus) as folder:
             prepared = module.prepare(self.corpus, folder, self.config.parsed_options())
+            summary = {**prepared.summary, "splits": dict(prepared.summary["splits"])}
+            for split, limit in self.config.limit.items():
+                rows = spread_evenly(prepared.splits[split], limit)
+                write_manifest(folder / f"{split}.jsonl", rows)
+                summary["splits"][split] = split_counts(rows)
+            write_json(folder / "corpus.json", summary)
         facts = {"corpus": prepared.name}
-        for split, counts in prepared.summary["splits"].items():
+        for split, counts in summary["splits"].items():
             size = f"{counts['utterances']:,} utterances, {counts['hours']:.2f} h"
             facts[split] = f"{size}, {counts['speakers']} speakers"
         return facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from exhaustive_search import Exhaustive
 
 from asr_kd.decode.beam import decode_utterance
 from asr_kd.decode.graph import GraphConfig, build_graph, with_insertion_penalty
-from asr_kd.lang.hmm import Hmm, HmmTopology
-from asr_kd.lang.lexicon import Lexicon
+from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
+from asr_kd.lang.lexicon import Lexicon, read_lexicon
 from asr_kd.lang.ngram import NgramModel, estimate_ngram, uniform_ngram
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.lang.tree import MonophoneTree
@@ -146,6 +147,31 @@ def test_words_that_the_model_lacks_are_not_recognised():
     hmm = make_hmm(lexicon, 1, np.random.default_rng(0))
     scores = np.random.default_rng(1).normal(0, 2, (6, hmm.num_pdfs)).astype(np.float32)
     assert "b" not in check(lexicon, hmm, uniform_ngram(["a", "c"]), scores, 0.5)
+
+
+def test_real_lexicon_and_trigrams(shared_data: Path):
+    """Sentences of the test speakers, from scores that favour the right senone by a margin over noise."""
+    folder = shared_data / "speechocean762"
+    lexicon = read_lexicon(folder / "resource/lexicon.txt", strip_stress=True)
+    phone_set = PhoneSet.from_lexicon(lexicon)
+    hmm = monophone_hmm(phone_set)
+    train, test = (
+        [tuple(line.split()[1:]) for line in (folder / part / "text").read_text().splitlines()]
+        for part in ("train", "test")
+    )
+    graph = build_graph(lexicon, hmm, estimate_ngram(train, lexicon.words, 3, "kneser_ney"))
+    rng = np.random.default_rng(0)
+    for words in test[:10]:
+        phones = [phone for word in words for phone in lexicon.pronunciations[word][0]]
+        pdf_ids = [pdf for phone in ("SIL", *phones, "SIL") for pdf in hmm.pdf_ids(phone_set.phone_id(phone))]
+        pdf_ids = np.repeat(pdf_ids, rng.integers(1, 5, len(pdf_ids)))
+        scores = rng.normal(0, 1, (len(pdf_ids), hmm.num_pdfs))
+        scores[np.arange(len(pdf_ids)), pdf_ids] += 6
+        found = decode_utterance(graph, scores, 1.0, beam=15, max_active=3000)
+        # Another word with the same phones is as good.
+        said = [phone for word in found.words for phone in lexicon.pronunciations[word][0]]
+        assert found.reached_final
+        assert found.words == words or said == phones
 
 
 def test_insertion_penalty_lowers_the_number_of_words():

@@ -1,0 +1,190 @@
+"""All ten stages on audio that the tests make, through the command line as a user would run it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_kd.am.checkpoint import load_model
+from asr_kd.report.results import read_results
+from tests.support.tone_corpus import RATE, speak
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAST_LINE = re.compile(
+    r"^%WER \d+\.\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] student test$"
+)
+
+
+def asr_kd(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-c", "from asr_kd.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or not check, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tones")
+    shutil.copy(REPOSITORY / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(recipe: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A work folder with all stages done, and what the run printed."""
+    work = recipe / "work"
+    return work, asr_kd("run", recipe, "--work", work)
+
+
+def test_prints_the_table_and_the_line(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    _, done = finished
+    lines = done.stdout.rstrip().splitlines()
+    assert LAST_LINE.match(lines[-1]), lines[-1]
+    for system in ("baseline", "ensemble", "student"):
+        assert any(line.startswith(system) for line in lines)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_recognises_the_tones(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    results = read_results(finished[0] / "results.json")
+    for system in ("baseline", "ensemble", "student"):
+        row = results.row(system, "test")
+        assert row.wer is not None
+        assert row.frame_accuracy is not None
+        assert row.errors is not None
+        assert row.wer.mean < 0.1, f"{system} {row.wer.mean}"
+        assert row.frame_accuracy.mean > 0.6
+        assert row.errors.num_reference_words > 50
+    assert results.row("baseline", "test").num_runs == 2
+
+
+def test_every_stage_leaves_its_outputs(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    work, _ = finished
+    for name in (
+        "corpus/train.jsonl",
+        "align/hmm.json",
+        "models/teacher-02/model.safetensors",
+        "shards/header.json",
+        "models/student-01/model.json",
+        "graph/HCLG.fst",
+        "graph/lm.arpa",
+        "decode/ensemble/test.txt",
+        "score/student/student-01-test.txt",
+        "results.json",
+        "RESULTS.md",
+        "report.html",
+    ):
+        assert (work / name).exists(), name
+
+
+def test_second_run_skips_everything(recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    work, first = finished
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
+    again = asr_kd("run", recipe, "--work", work)
+    assert again.stderr.count("done before, skipped") == 10
+    assert again.stdout == first.stdout
+    changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
+    assert [path.name for path in changed] == ["recipe.json"]
+
+
+def test_stages_shows_state_and_time(recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    shown = asr_kd("stages", recipe, "--work", finished[0], "--set", "ensemble.temperature=4").stdout
+    assert re.search(r"teachers +│ done +│ +\d", shown)
+    assert "stale" in shown
+
+
+def test_stale_stage_is_refused_by_name(
+    recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    work, _ = finished
+    header = (work / "shards" / "header.json").read_bytes()
+    done = asr_kd("run", recipe, "--work", work, "--set", "ensemble.temperature=4", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "ensemble.temperature was 2.0, is 4.0" in done.stderr
+    assert "--from-stage ensemble --force" in done.stderr
+    assert (work / "shards" / "header.json").read_bytes() == header
+
+
+def test_student_trained_elsewhere_from_shards_alone_is_the_same(
+    recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    work, _ = finished
+    shutil.copytree(work / "shards", tmp_path / "shards")
+    asr_kd("train-student", tmp_path / "shards", "--recipe", recipe, "--out", tmp_path / "student")
+    here = load_model(work / "models" / "student-01")
+    there = load_model(tmp_path / "student")
+    assert there.fingerprint == here.fingerprint
+
+
+def test_shards_of_another_temperature_are_refused(
+    recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = asr_kd(
+        "train-student",
+        finished[0] / "shards",
+        "--recipe",
+        recipe,
+        "--out",
+        tmp_path / "student",
+        "--set",
+        "student.temperature=3.5",
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "temperature" in done.stderr
+    assert not (tmp_path / "student").exists()
+
+
+def test_evaluates_and_transcribes_held_out_audio(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    work, _ = finished
+    random = np.random.default_rng(9)
+    for number, words in enumerate((["alba", "cado"], ["dora", "boca", "alba"])):
+        samples = speak(words, 1.01, random)
+        # Stereo at another rate: the recogniser mixes and resamples.
+        stereo = np.repeat(np.repeat(samples, 2)[:, None], 2, axis=1)
+        soundfile.write(tmp_path / f"take{number}.wav", stereo, 2 * RATE)
+        (tmp_path / f"take{number}.txt").write_text(" ".join(words) + "\n")
+    done = asr_kd("evaluate", work, tmp_path)
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert re.match(rf"^%WER \d+\.\d \[ \d+ / 5, .*\] student {tmp_path.name}$", last)
+    errors = int(re.findall(r"\[ (\d+) /", last)[0])
+    assert errors <= 1
+    text = asr_kd("transcribe", work / "recognisers" / "student", tmp_path / "take1.wav").stdout
+    assert set(text.split()) <= {"alba", "boca", "cado", "dora"}
+    assert len(text.split()) in {2, 3, 4}
+
+
+def test_recogniser_folder_can_be_moved(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(finished[0] / "recognisers" / "ensemble", moved)
+    soundfile.write(tmp_path / "a.flac", speak(["boca", "dora"], 1.0, np.random.default_rng(3)), RATE)
+    assert asr_kd("transcribe", moved, tmp_path / "a.flac").stdout.strip()
+
+
+def test_broken_audio_is_one_line_and_leaves_finished_work(
+    recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    asr_kd("run", recipe, "--work", work, "--to-stage", "prepare")
+    victim = work / "corpus" / "audio" / "s3-05.flac"
+    victim.write_bytes(victim.read_bytes()[:300])
+    done = asr_kd("run", recipe, "--work", work, "--to-stage", "align", check=False)
+    assert done.returncode == 1
+    assert "s3-05" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert json.loads((work / "stages" / "prepare.json").read_text())["stage"] == "prepare"
+    assert not (work / "stages" / "features.json").exists()
