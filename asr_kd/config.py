@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -76,10 +76,14 @@ class BaselineConfig(Settings):
     Attributes:
         count: How many seeds.
         seed: Of the first; one that a teacher has already trained with equal settings is not trained again.
+        model: What the net has differently from the student's: the regularisation that hard labels need.
+        train: What it trains with differently from the recipe.
     """
 
     count: int = Field(5, ge=1)
     seed: int = 1
+    model: dict[str, Any] | None = None
+    train: dict[str, Any] | None = None
 
 
 class Recipe(Settings):
@@ -138,13 +142,13 @@ class Recipe(Settings):
         )
 
     def baseline_nets(self) -> list[NetConfig]:
-        """Return the settings of the baseline's seeds: the student's net, the teachers' training."""
+        """Return the settings of the baseline's seeds: the student's net, trained on hard labels."""
         return [
             NetConfig(
-                model=self.student.model or self.model,
+                model=_updated(self._student_model(), self.baseline.model),
                 window=self.window,
                 features=self.features(),
-                train=self.train,
+                train=_updated(self.train, self.baseline.train),
                 seed=self.baseline.seed + index,
             )
             for index in range(self.baseline.count)
@@ -153,15 +157,21 @@ class Recipe(Settings):
     def student_net(self) -> NetConfig:
         """Return the student's net and training; its seeds count on from ``student.seed``."""
         return NetConfig(
-            model=self.student.model or self.model,
+            model=self._student_model(),
             window=self.window,
             features=self.features(),
             train=_updated(self.train, self.student.train),
             seed=self.student.seed,
         )
 
+    def _student_model(self) -> ArchitectureConfig:
+        return _updated(self.model, self.student.model)
 
-def _updated(config: Any, changes: Mapping[str, Any] | None) -> Any:
+
+_Config = TypeVar("_Config", ArchitectureConfig, TrainConfig)
+
+
+def _updated(config: _Config, changes: Mapping[str, Any] | None) -> _Config:
     """Return a validated copy with some settings changed; ``options`` are merged."""
     if not changes:
         return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from asr_kd.align.equal import align_equal
 from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.gmm_training import GmmStatistics, accumulate
 from asr_kd.align.segments import visit_counts
-from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure
+from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure, transcript_pdf_ids
 from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
 
@@ -127,8 +128,14 @@ class FlatStartWorker:
                 utt_id, words, len(features), self._lexicon, task.hmm, self._alignment.silence_probability
             )
         elif pdf_ids is None:
-            scores = task.gmm.log_likelihoods(features) * self._acoustic_scale
-            pdf_ids = aligner.align(utt_id, words, scores)
+            pdf_ids = aligner.align(utt_id, words, self._scores(words, features, task))
         assert pdf_ids is not None, "an utterance of the shortest duration can be aligned equally"
         stored[:] = NOT_ALIGNED if isinstance(pdf_ids, AlignmentFailure) else pdf_ids
         return pdf_ids
+
+    def _scores(self, words: Sequence[str], features: Array, task: Task) -> Array:
+        """Return scaled log-likelihoods ``[T, S]``; pdfs outside the transcript are not computed."""
+        pdf_ids = transcript_pdf_ids(words, self._lexicon, task.hmm)
+        scores = np.full((len(features), task.hmm.num_pdfs), -np.inf, dtype=np.float32)
+        scores[:, pdf_ids] = task.gmm.log_likelihoods(features, pdf_ids) * self._acoustic_scale
+        return scores

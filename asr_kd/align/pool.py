@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Worker = Callable[[Task], Result]
 
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _TASKS_IN_FLIGHT = 3
 
 _worker_of_process: dict[str, Callable[[Any], Any]] = {}
@@ -36,13 +36,10 @@ def worker_pool(
     """
     if num_processes == 1:
         worker = make_worker(*arguments)
-        yield lambda tasks: (worker(task) for task in tasks)
+        yield lambda tasks: (_run_single_threaded(worker, task) for task in tasks)
         return
     context = multiprocessing.get_context("spawn")
-    with (
-        _single_threaded_children(),
-        ProcessPoolExecutor(num_processes, context, _start_worker, (make_worker, arguments)) as executor,
-    ):
+    with ProcessPoolExecutor(num_processes, context, _start_worker, (make_worker, arguments)) as executor:
         yield lambda tasks: _map_in_order(executor, tasks, _TASKS_IN_FLIGHT * num_processes)
 
 
@@ -51,7 +48,13 @@ def _start_worker(make_worker: Callable[..., Callable[[Any], Any]], arguments: t
 
 
 def _run_task(task: Any) -> Any:
-    return _worker_of_process["worker"](task)
+    return _run_single_threaded(_worker_of_process["worker"], task)
+
+
+def _run_single_threaded(worker: Worker[Task, Result], task: Task) -> Result:
+    """Keep numpy's BLAS to one thread: the processes share the cores, and sums come out the same bits."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        return worker(task)
 
 
 def _map_in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], num_in_flight: int) -> Iterator[Any]:
@@ -66,18 +69,3 @@ def _map_in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], num_in_fl
     finally:
         for future in waiting:
             future.cancel()
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Let processes that start here use one thread each: they share the cores already."""
-    before = {name: os.environ.get(name) for name in _THREAD_COUNTS}
-    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

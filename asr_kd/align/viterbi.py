@@ -118,6 +118,13 @@ def min_num_frames(words: Sequence[str], lexicon: Lexicon, hmm: Hmm) -> int:
     return total
 
 
+def transcript_pdf_ids(words: Sequence[str], lexicon: Lexicon, hmm: Hmm) -> Array:
+    """Return the different pdfs that :func:`transcript_graph` asks for, ascending."""
+    phones = {phone for word in words for phones in lexicon.pronunciations[word] for phone in phones}
+    phone_ids = {hmm.phone_set.silence_id, *(hmm.phone_set.phone_id(phone) for phone in phones)}
+    return np.unique([pdf_id for phone_id in phone_ids for pdf_id in hmm.pdf_ids(phone_id)])
+
+
 def align_utterance(scores: Array, graph: Any, beam: float, retry_beam: float) -> Array | None:
     """Return the best pdf_id of each frame, int32 ``[T]``, or None when no path ends within either beam.
 

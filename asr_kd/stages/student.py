@@ -13,7 +13,6 @@ from torch import Tensor
 
 from asr_kd.am.checkpoint import CARD_FILE as MODEL_CARD_FILE
 from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card, save_model
-from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.windows import Batch
 from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.shard_header import ShardSetHeader
@@ -36,7 +35,7 @@ class StudentConfig(Settings):
     """The student and its loss, ``soft_weight * T^2 * CE(q_T, p_T) + hard_weight * CE(y, p_1)``.
 
     Attributes:
-        model: Its net; None takes the recipe's.
+        model: What its net has differently from the recipe's, such as fewer units.
         train: What it trains with differently from the recipe.
         temperature: T of teacher and student; None takes the shards'.
         soft_weight: Of the soft term.
@@ -46,7 +45,7 @@ class StudentConfig(Settings):
         pool_frames: Most frames in memory at a time.
     """
 
-    model: ArchitectureConfig | None = None
+    model: dict[str, Any] | None = None
     train: dict[str, Any] | None = None
     temperature: float | None = Field(None, gt=0)
     soft_weight: float = Field(1.0, ge=0)

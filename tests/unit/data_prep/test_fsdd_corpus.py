@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeWav
 
 from asr_kd.data.audio import Audio, load_audio
 from asr_kd.data.manifest import Utterance, read_manifest
@@ -18,7 +18,7 @@ HELD_OUT = {"dev_speakers": ("carl",), "test_speakers": ("dora",)}
 
 
 @pytest.fixture
-def original(tmp_path: Path, make_wav: MakeWav) -> Path:
+def original(tmp_path: Path, make_wav: Callable[..., Path]) -> Path:
     """GitHub's archive in small: four speakers, ten digits, recordings 0, 5 and 10."""
     folder = tmp_path / "corpus" / "free-spoken-digit-dataset-master"
     for speaker in SPEAKERS:
@@ -144,13 +144,15 @@ def test_no_speaker_held_out_is_an_empty_split(original: Path, tmp_path: Path) -
         prepare(original, tmp_path, Options(dev_speakers=(), test_speakers=("dora",)))
 
 
-def test_other_folders_and_limits_are_refused(original: Path, tmp_path: Path, make_wav: MakeWav) -> None:
+def test_other_folders_and_limits_are_refused(
+    original: Path, tmp_path: Path, make_wav: Callable[..., Path]
+) -> None:
     recordings = original / "free-spoken-digit-dataset-master" / "recordings"
     with pytest.raises(ConfigError, match="above its max"):
         prepare(original, tmp_path, Options(min_digits=5, max_digits=4))
     with pytest.raises(CorpusError, match="no such corpus folder"):
         prepare(tmp_path / "nowhere", tmp_path, Options())
-    with pytest.raises(CorpusError, match="is not FSDD; .*got 0 recordings of 0 digits"):
+    with pytest.raises(CorpusError, match=r"is not FSDD; .*got 0 recordings of 0 digits"):
         prepare(tmp_path, tmp_path, Options())
     extra = make_wav(recordings / "0_0_1_1_0_1_0_1.wav")
     with pytest.raises(CorpusError, match=r'is not FSDD; .*got "0_0_1_1_0_1_0_1\.wav"'):

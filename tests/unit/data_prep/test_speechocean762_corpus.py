@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeWav
 
 from asr_kd.data.kaldi_dir import read_table
 from asr_kd.data.manifest import read_manifest
@@ -25,7 +25,7 @@ LEXICON = [
 
 
 @pytest.fixture
-def original(tmp_path: Path, make_wav: MakeWav) -> Path:
+def original(tmp_path: Path, make_wav: Callable[..., Path]) -> Path:
     """The corpus in small: WAV files in capitals, eight train speakers and two test speakers."""
     root = tmp_path / "corpus" / "speechocean762"
     for split, speakers in (("train", range(1, 9)), ("test", range(11, 13))):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeWav
 from pydantic import ValidationError
 
 from asr_kd.data.audio import load_utterance
@@ -19,7 +19,7 @@ NAMES = ["_".join(digits) for digits in itertools.islice(itertools.product("01",
 
 
 @pytest.fixture
-def original(tmp_path: Path, make_wav: MakeWav) -> Path:
+def original(tmp_path: Path, make_wav: Callable[..., Path]) -> Path:
     """The archive's layout: waves_yesno with 60 WAV files and two READMEs."""
     folder = tmp_path / "corpus" / "waves_yesno"
     for name in NAMES:
@@ -70,7 +70,7 @@ def test_the_shared_copy(shared_data: Path, tmp_path: Path) -> None:
     assert all(row.sampling_rate == 8000 and 3 < row.duration < 9 for row in prepared.splits["test"])
 
 
-def test_other_folders_are_refused(original: Path, tmp_path: Path, make_wav: MakeWav) -> None:
+def test_other_folders_are_refused(original: Path, tmp_path: Path, make_wav: Callable[..., Path]) -> None:
     with pytest.raises(CorpusError, match="no such corpus folder"):
         prepare(tmp_path / "nowhere", tmp_path, Options())
     with pytest.raises(CorpusError, match="is a file, not a corpus folder"):
