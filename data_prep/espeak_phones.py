@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr_kd.errors import CorpusError
 from data_prep.espeak import Speech
 
 SILENCE = "SIL"
 _GLIDE = ";"  # ends a vowel before another vowel, as in "the alarm"; it counts as part of the vowel
+_SHARE_OF_JOINED_SOUND = 0.4
 _PHONES = {
     "0": "AO", "3": "AX", "3:": "ER", "@": "AX", "@2": "AX", "A:": "AA", "A@": "AA", "D": "DH", "E": "EH",
     "I": "IH", "I#": "IH", "I2": "IH", "IR": "ER", "N": "NG", "O2": "AO", "O:": "AO", "O@": "AO", "T": "TH",
@@ -28,11 +29,17 @@ _ACCENTS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class PhoneSegment:
-    """A phone and its samples, ``end_sample`` excluded."""
+    """A phone and its samples, ``end_sample`` excluded.
+
+    Attributes:
+        start_is_known: False for an L or R that eSpeak speaks as one sound with the vowel before it;
+            the last part of that sound is then taken for it.
+    """
 
     phone: str
     start_sample: int
     end_sample: int
+    start_is_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,23 @@ def segment(speech: Speech, text: str, accent: str) -> tuple[list[PhoneSegment],
         else:
             segments.append(PhoneSegment(phone, event.start_sample, end))
         index_of.append(len(segments) - 1)
-    return segments, _words(speech, text, segments, index_of)
+    words = _words(speech, text, segments, index_of)
+    return _give_length(segments), words
+
+
+def _give_length(segments: list[PhoneSegment]) -> list[PhoneSegment]:
+    """Give phones without length a share of the sound before them."""
+    result: list[PhoneSegment] = []
+    for row in segments:
+        if row.start_sample < row.end_sample:
+            result.append(row)
+            continue
+        before = result.pop()
+        length = before.end_sample - before.start_sample
+        start = before.end_sample - max(1, int(_SHARE_OF_JOINED_SOUND * length))
+        result.append(replace(before, end_sample=start))
+        result.append(PhoneSegment(row.phone, start, row.end_sample, start_is_known=False))
+    return result
 
 
 def _words(speech: Speech, text: str, segments: list[PhoneSegment], index_of: list[int]) -> list[SpokenWord]:

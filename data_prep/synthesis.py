@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,24 +200,22 @@ def _at_rate(
     segments: Sequence[PhoneSegment], from_rate: int, to_rate: int, lead: int, num_samples: int
 ) -> list[PhoneSegment]:
     """Return segments at another rate behind ``lead`` samples, silence widened to both ends of the file."""
-    starts = [lead + round(row.start_sample * to_rate / from_rate) for row in segments]
-    phones = [row.phone for row in segments]
-    if phones[0] != SILENCE and lead:
-        phones, starts = [SILENCE, *phones], [0, *starts]
-    starts[0] = 0
-    if phones[-1] != SILENCE:
-        phones.append(SILENCE)
-        starts.append(lead + round(segments[-1].end_sample * to_rate / from_rate))
-    ends = [*starts[1:], num_samples]
-    return [PhoneSegment(*values) for values in zip(phones, starts, ends, strict=True)]
+    rows = list(segments)
+    if rows[0].phone != SILENCE:
+        rows.insert(0, PhoneSegment(SILENCE, 0, rows[0].start_sample))
+    if rows[-1].phone != SILENCE:
+        rows.append(PhoneSegment(SILENCE, rows[-1].end_sample, rows[-1].end_sample))
+    starts = [0, *(lead + round(row.start_sample * to_rate / from_rate) for row in rows[1:])]
+    moved = zip(rows, starts, [*starts[1:], num_samples], strict=True)
+    return [replace(row, start_sample=start, end_sample=end) for row, start, end in moved if start < end]
 
 
 def _row(prompt: Prompt, spoken: SpokenPhones) -> str:
     return json.dumps(
         {
             **asdict(prompt),
-            "phones": [[row.phone, row.start_sample, row.end_sample] for row in spoken.segments],
-            "words": [[row.word, row.first_phone, row.num_phones] for row in spoken.words],
+            "phones": [list(astuple(row)) for row in spoken.segments],
+            "words": [list(astuple(row)) for row in spoken.words],
         }
     )
 

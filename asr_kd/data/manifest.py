@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,13 @@ def check_utterance(utterance: Utterance, where: str) -> None:
             where=where,
             hint="leave the text out (null) for audio without a transcript, or remove the utterance",
         )
+
+
+def spread_evenly(utterances: Sequence[Utterance], limit: int) -> list[Utterance]:
+    """Return at most ``limit`` utterances at even distances, so that all speakers have their share."""
+    rows = sorted(utterances, key=lambda row: row.utt_id)
+    count = min(limit, len(rows))
+    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:

@@ -98,7 +98,7 @@ def _large(count: int) -> str:
 
 def points(gain: Difference) -> str:
     """Return a difference in percentage points with its interval."""
-    return f"{100 * gain.mean:.2f} points [{100 * gain.low:.2f}, {100 * gain.high:.2f}]"
+    return f"{100 * gain.mean:z.2f} points [{100 * gain.low:z.2f}, {100 * gain.high:z.2f}]"
 
 
 def findings(results: Results) -> list[str]:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from asr_kd.atomic import atomic_dir, write_json
 from asr_kd.data.frame_store import FrameStore, FrameStoreWriter
-from asr_kd.data.manifest import Utterance
+from asr_kd.data.manifest import Utterance, spread_evenly
 from asr_kd.decode.beam import DecodeConfig
 from asr_kd.decode.graph import GraphConfig, build_graph, save_graph
 from asr_kd.decode.parallel import decode_all
@@ -48,16 +48,16 @@ class DecodingConfig(Settings):
         max_active: Largest number of states that are kept at a frame.
         acoustic_scales: Tried on dev, rising; the inverse is the LM scale.
         insertion_penalties: Tried on dev, rising.
-        tune_utterances: Most dev utterances that tuning decodes.
+        tune_utterances: Most dev utterances that tuning decodes, spread evenly over dev.
         silence_probability: Of silence between words.
         num_processes: Of the decoder.
     """
 
     beam: float = Field(13.0, gt=0)
-    max_active: int = Field(5000, gt=1)
+    max_active: int = Field(3000, gt=1)
     acoustic_scales: tuple[float, ...] = (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.45, 0.7, 1.0)
     insertion_penalties: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
-    tune_utterances: int = Field(400, ge=1)
+    tune_utterances: int = Field(200, ge=1)
     silence_probability: float = Field(0.5, ge=0, lt=1)
     num_processes: int = Field(2, ge=1)
 
@@ -151,7 +151,7 @@ class DecodeStage(Stage):
         return {"graph": f"{graph.fst.num_states:,} states"}
 
     def _tune(self, work: WorkDir, group: str, card: SystemCard) -> TuningResult:
-        utterances = work.utterances("dev")[: self.config.tune_utterances]
+        utterances = spread_evenly(work.utterances("dev"), self.config.tune_utterances)
         references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
         system = System.load(card, work.models)
         with atomic_dir(work.decode / "dev-scores") as folder:

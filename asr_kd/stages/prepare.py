@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from asr_kd.atomic import atomic_dir, write_json
-from asr_kd.data.manifest import Utterance, write_manifest
+from asr_kd.data.manifest import spread_evenly, write_manifest
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
@@ -48,13 +47,6 @@ class CorpusConfig(Settings):
                 where=f"corpus.options of {self.module}",
                 expected=f"options {', '.join(module.options_type.model_fields)}",
             ) from None
-
-
-def spread_evenly(utterances: Sequence[Utterance], limit: int) -> list[Utterance]:
-    """Return at most ``limit`` utterances at even distances, so that all speakers have their share."""
-    rows = sorted(utterances, key=lambda row: row.utt_id)
-    count = min(limit, len(rows))
-    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 class PrepareStage(Stage):

@@ -97,10 +97,9 @@ class ScoreStage(Stage):
         return {}
 
     def _provenance(self, work: WorkDir, systems: dict[str, list[str]]) -> Provenance:
-        seconds = {}
-        for path in sorted(work.markers.glob("*.json")):
-            marker = json.loads(path.read_text(encoding="utf-8"))
-            seconds[marker["stage"]] = marker["seconds"]
+        markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
+        markers.sort(key=lambda marker: marker["finished"])
+        seconds = {marker["stage"]: marker["seconds"] for marker in markers}
         seeds = {name: model_seeds(work, name)[0] for group in (BASELINE, STUDENT) for name in systems[group]}
         return self.provenance.model_copy(
             update={"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}

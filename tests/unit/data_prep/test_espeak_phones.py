@@ -39,6 +39,19 @@ def test_a_glide_belongs_to_the_vowel_before_it() -> None:
     assert words == [SpokenWord("THE", 1, 2), SpokenWord("AL", 3, 2)]
 
 
+def test_a_phone_without_length_takes_the_end_of_the_sound_before_it() -> None:
+    events = [PhonemeEvent("'O:", 0), PhonemeEvent("l", 500), PhonemeEvent("w", 500), PhonemeEvent("eI", 600)]
+    said = Speech(np.zeros(1000, np.float32), 22050, events, [WordEvent(0, 0)])
+    segments, words = segment(said, "allway", "gmw/en")
+    assert segments == [
+        PhoneSegment("AO", 0, 300),
+        PhoneSegment("L", 300, 500, start_is_known=False),
+        PhoneSegment("W", 500, 600),
+        PhoneSegment("EY", 600, 1000),
+    ]
+    assert words == [SpokenWord("ALLWAY", 0, 4)]
+
+
 def test_the_is_told_from_the_word_that_it_is_spoken_with() -> None:
     said = speech("O2 n D @2 f a n", [(0, 0), (7, 4)])
     _, words = segment(said, "on the fan", "gmw/en-US")
