@@ -191,7 +191,7 @@ def _utterance(
     level = speech_level(clean, rate)
     samples = mix(padded, noise, level=level, snr_db=prompt.snr_db, level_db=prompt.level_db)
     moved = _at_rate(segments, speech.sampling_rate, rate, lead, len(samples))
-    shift = len(moved) - len(segments) if moved[0].phone == SILENCE != segments[0].phone else 0
+    shift = int(moved[0].phone == SILENCE != segments[0].phone)
     words = [SpokenWord(row.word, row.first_phone + shift, row.num_phones) for row in words]
     return SpokenPhones(prompt.utt_id, moved, words), samples
 

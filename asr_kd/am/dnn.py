@@ -8,6 +8,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from asr_kd.am.dropout import Dropout
+
 
 class DnnConfig(BaseModel):
     """Shape and regularisation of a :class:`Dnn`.
@@ -38,7 +40,7 @@ class Dnn(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         if config.input_dropout:
-            layers.append(nn.Dropout(config.input_dropout))
+            layers.append(Dropout(config.input_dropout))
         width = input_dim * window_width
         for _ in range(config.hidden_layers):
             layers.append(nn.Linear(width, config.units))
@@ -46,7 +48,7 @@ class Dnn(nn.Module):
                 layers.append(nn.LayerNorm(config.units))
             layers.append(nn.ReLU())
             if config.dropout:
-                layers.append(nn.Dropout(config.dropout))
+                layers.append(Dropout(config.dropout))
             width = config.units
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(width, num_senones)

@@ -1,4 +1,4 @@
-"""Probabilities as small codes on a logarithmic scale, with a bound of the error."""
+"""Probabilities as small codes with a bound of the error, by rounding to the nearest or without bias."""
 
 from __future__ import annotations
 
@@ -8,46 +8,68 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+NUM_LEVELS = 255
+"""Codes 0 to 254 are levels; 255 is left to a code's own use."""
+
 
 @dataclass(frozen=True)
-class LogQuantiser:
-    """Codes for ratios of at most 1: code c stands for ``2^(-c * step)``, the last code for 0.
+class LogGrid:
+    """Levels ``2^(-c / steps)`` for code c, rounded to float16 so that a pool stores them exactly.
 
     Attributes:
-        bits: Of a code.
-        octaves: Range; a ratio below about ``2^-octaves`` becomes 0.
+        steps: Levels an octave. The nearest level is off by a factor of at most ``2^(1 / (2 steps))``, and of
+            float16's rounding: 4.5 % at 8 steps.
     """
 
-    bits: int
-    octaves: float = 16.0
+    steps: int
 
     @property
-    def zero_code(self) -> int:
-        """The code of what is too small to be kept."""
-        return (1 << self.bits) - 1
+    def num_codes(self) -> int:
+        """Codes in use: the last stands for float16's smallest normal number or more."""
+        return min(NUM_LEVELS, 14 * self.steps + 1)
 
     @property
-    def step(self) -> float:
-        """Octaves between neighbouring codes; a ratio is off by at most half of it."""
-        return self.octaves / self.zero_code
+    def least(self) -> float:
+        """The lowest level."""
+        return 2.0 ** (-(self.num_codes - 1) / self.steps)
 
-    def encode(self, log2_ratios: Tensor) -> Tensor:
-        """Return the codes, int32, of log2 of ratios, at most 0 each."""
-        codes = torch.round(log2_ratios.float() / -self.step)
-        return codes.clamp(0, self.zero_code).to(torch.int32)
+    def levels(self, device: torch.device | str = "cpu") -> Tensor:
+        """Return the levels, float32 ``[num_codes]``, falling from 1."""
+        codes = torch.arange(self.num_codes, device=device)
+        return torch.exp2(codes / -self.steps).half().float()
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return the ratios of codes, float32."""
-        return self._table(codes.device)[codes.long()]
+    def nearest(self, log_probs: Tensor) -> Tensor:
+        """Return the codes of log probabilities, int32; what is below half a step under the lowest gets ``num_codes``."""
+        codes = torch.round(log_probs.float() * (-self.steps / math.log(2)))
+        return codes.clamp(0, self.num_codes).to(torch.int32)
 
-    def _table(self, device: torch.device) -> Tensor:
-        table = torch.exp2(torch.arange(2**self.bits, device=device) * -self.step)
-        table[self.zero_code] = 0.0
-        return table
+    def unbiased(self, probs: Tensor, uniform: Tensor) -> Tensor:
+        """Return one of the two codes around each probability so that the level's expectation is the probability.
+
+        Below the lowest level the other choice is 0, with code ``num_codes``.
+
+        Args:
+            probs: From 0 to 1.
+            uniform: Random numbers from 0 to 1, of the same shape.
+        """
+        levels = torch.cat([self.levels(probs.device).double(), probs.new_zeros(1, dtype=torch.float64)])
+        # Levels fall, searchsorted wants them to rise: the count of levels that are not below.
+        above = len(levels) - torch.searchsorted(levels.flip(0), probs.double(), side="left")
+        above = (above - 1).clamp(0, self.num_codes - 1)
+        upper, lower = levels[above], levels[above + 1]
+        goes_up = uniform.double() * (upper - lower) < probs.double() - lower
+        return torch.where(goes_up, above, above + 1).to(torch.int32)
+
+    def variance(self, probs: Tensor) -> Tensor:
+        """Return the variance of :meth:`unbiased` levels, float64."""
+        levels = torch.cat([self.levels(probs.device).double(), probs.new_zeros(1, dtype=torch.float64)])
+        above = len(levels) - torch.searchsorted(levels.flip(0), probs.double(), side="left")
+        above = (above - 1).clamp(0, self.num_codes - 1)
+        return (levels[above] - probs) * (probs - levels[above + 1])
 
 
 @dataclass(frozen=True)
-class MassQuantiser:
+class MassGrid:
     """Codes for a mass from 0 to 1, evenly spaced in ``asin(sqrt(mass))``.
 
     The divergence between a mass and its code's is at most ``2 (pi / 4 / (2^bits - 1))^2`` nats whatever the
@@ -59,13 +81,13 @@ class MassQuantiser:
 
     bits: int = 8
 
-    def encode(self, mass: Tensor) -> Tensor:
+    def nearest(self, mass: Tensor) -> Tensor:
         """Return the codes, int32."""
         angle = mass.float().clamp(0, 1).sqrt().asin()
         return torch.round(angle / self._step).to(torch.int32)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return the masses, float32."""
+    def masses(self, codes: Tensor) -> Tensor:
+        """Return the masses of codes, float32."""
         return torch.sin(codes.float() * self._step).square()
 
     @property

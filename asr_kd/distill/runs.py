@@ -6,32 +6,13 @@ senones, the number of runs of each, their gaps and lengths, and the codes as di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from asr_kd.distill.streams import pack_streams, unpack_streams
+from asr_kd.distill.entries import Entries
+from asr_kd.distill.streams import Reader, pack_streams, read_streams
 
 _NUM_STREAMS = 6
-
-
-@dataclass(frozen=True)
-class Entries:
-    """Kept senones of an utterance, in any order.
-
-    Attributes:
-        frames: ``[E]``, from 0.
-        ids: pdf_ids ``[E]``.
-        codes: Quantised probabilities ``[E]``, 0 to 255.
-    """
-
-    frames: Tensor
-    ids: Tensor
-    codes: Tensor
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
 
 def pack_runs(entries: Entries, num_frames: int) -> bytes:
@@ -61,14 +42,14 @@ def pack_runs(entries: Entries, num_frames: int) -> bytes:
     return pack_streams(streams)
 
 
-def unpack_runs(data: bytes, num_frames: int, max_entries: int) -> Entries:
+def unpack_runs(reader: Reader, num_frames: int, max_entries: int) -> Entries:
     """Return the entries that :func:`pack_runs` packed, sorted by senone and frame.
 
     Raises:
         ValueError: When the bytes are damaged.
     """
-    senone_steps, runs_per_senone, gaps, lengths, first_codes, changes = unpack_streams(
-        data, _NUM_STREAMS, max_entries
+    senone_steps, runs_per_senone, gaps, lengths, first_codes, changes = read_streams(
+        reader, _NUM_STREAMS, max_entries
     )
     runs_per_senone, lengths = runs_per_senone.long() + 1, lengths.long() + 1
     num_runs = len(lengths)

@@ -29,30 +29,34 @@ def pack_streams(streams: Sequence[Tensor]) -> bytes:
     return bytes(out)
 
 
-def unpack_streams(data: bytes, num_streams: int, max_values: int) -> list[Tensor]:
-    """Return the streams that :func:`pack_streams` packed, int32 ``[n]`` each, on the CPU.
+def read_streams(reader: Reader, num_streams: int, max_values: int) -> list[Tensor]:
+    """Return the next streams that :func:`pack_streams` packed, int32 ``[n]`` each, on the CPU.
 
     Args:
-        data: The bytes.
+        reader: Of the bytes.
         num_streams: How many were packed.
         max_values: No stream is longer.
 
     Raises:
         ValueError: When the bytes are damaged.
     """
-    reader = _Reader(data)
-    streams = [_stream(reader, max_values) for _ in range(num_streams)]
-    if reader.place != len(data):
-        raise ValueError(f"{len(data) - reader.place} bytes too many")
-    return streams
+    return [_stream(reader, max_values) for _ in range(num_streams)]
 
 
-class _Reader:
+class Reader:
+    """Takes bytes from the front of some data."""
+
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.place = 0
 
+    def finish(self) -> None:
+        """Refuse bytes that nobody has taken."""
+        if self.place != len(self.data):
+            raise ValueError(f"{len(self.data) - self.place} bytes too many")
+
     def take(self, count: int) -> bytes:
+        """Return the next bytes."""
         part = self.data[self.place : self.place + count]
         if len(part) != count:
             raise ValueError("the bytes end too early")
@@ -60,6 +64,7 @@ class _Reader:
         return part
 
     def varint(self) -> int:
+        """Return the next number of variable length."""
         value = 0
         for shift in range(0, 35, 7):
             byte = self.take(1)[0]
@@ -69,7 +74,7 @@ class _Reader:
         raise ValueError("a length is damaged")
 
 
-def _stream(reader: _Reader, max_values: int) -> Tensor:
+def _stream(reader: Reader, max_values: int) -> Tensor:
     num_values = reader.varint()
     num_planes = reader.take(1)[0]
     if num_values > max_values or num_planes > 4:

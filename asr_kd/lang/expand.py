@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import kaldifst
@@ -62,10 +63,16 @@ def expand_to_states(phone_fst: Any, hmm: Hmm, transition_scale: float = 1.0) ->
         raise GraphError(
             "the tree needs phones in context", expected="context_width 1", got=hmm.tree.context_width
         )
-    phones = [_phone_states(hmm, phone_id, transition_scale) for phone_id in range(1, len(hmm.phone_set) + 1)]
+    phones = _states_of_phones(hmm, transition_scale)
     arcs = _read_arcs(phone_fst, len(phones))
     sole_phone = _sole_entering_phone(phone_fst, arcs)
     return _Expansion(phone_fst, phones, sole_phone).run(arcs)
+
+
+@lru_cache(maxsize=4)
+def _states_of_phones(hmm: Hmm, transition_scale: float) -> list[_PhoneStates]:
+    """Return the states of each phone; kept, since a corpus is aligned with many graphs of one model."""
+    return [_phone_states(hmm, phone_id, transition_scale) for phone_id in range(1, len(hmm.phone_set) + 1)]
 
 
 def _phone_states(hmm: Hmm, phone_id: int, transition_scale: float) -> _PhoneStates:

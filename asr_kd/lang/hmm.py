@@ -54,6 +54,7 @@ class Hmm:
         if not bool(np.all((probability > 0) & (probability < 1))):
             raise ModelError("a self-loop probability is not between 0 and 1")
         self.self_loop_probability: np.ndarray[Any, Any] = probability.copy()  # [S]
+        self.self_loop_probability.flags.writeable = False
 
     @property
     def num_pdfs(self) -> int:

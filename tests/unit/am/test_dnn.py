@@ -44,7 +44,9 @@ def test_unknown_option_names_the_known_ones() -> None:
 
 
 def test_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r'unknown acoustic model "lstm"; expected dnn or package.module:Class'):
+    with pytest.raises(
+        ModelError, match=r'unknown acoustic model "lstm"; expected dnn or package.module:Class'
+    ):
         build_net(ArchitectureConfig(name="lstm"), 40, 26, 120)
 
 
