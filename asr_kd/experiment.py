@@ -57,5 +57,8 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the pipeline of a recipe over a work folder, which keeps a copy of the settings."""
     pipeline = Pipeline(build_stages(recipe, search_path, corpus, provenance), WorkDir(work))
-    write_json(work / "recipe.json", recipe.model_dump(mode="json"))
+    settings = recipe.model_dump(mode="json")
+    write_json(
+        pipeline.work.run_facts, {"folder": str((search_path or Path()).resolve()), "recipe": settings}
+    )
     return pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from asr_kd.recogniser import CARD_FILE, Recogniser
 from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import score
+from asr_kd.stages.base import WorkDir
 
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL_OR_WORKDIR", help="A recogniser folder, or a work folder.")
@@ -26,7 +28,12 @@ SystemOption = Annotated[
     str, typer.Option("--system", help="Of a work folder: student, ensemble or baseline.")
 ]
 FrontendPathOption = Annotated[
-    Path | None, typer.Option("--frontend-path", metavar="DIR", help="Where a frontend of your own lies.")
+    Path | None,
+    typer.Option(
+        "--frontend-path",
+        metavar="DIR",
+        help="Where a frontend of your own lies. [default: a work folder's recipe, else here]",
+    ),
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Decoding processes.")]
 
@@ -62,7 +69,7 @@ def evaluate(
             got=", ".join(without[:3]),
             hint="use asr-kd transcribe for audio without text",
         )
-    texts = _recognise(recogniser, utterances, frontend_path, jobs)
+    texts = _recognise(recogniser, utterances, frontend_path or _recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
     result = score({utterance.utt_id: utterance.text or "" for utterance in utterances}, texts)
@@ -80,7 +87,7 @@ def transcribe(
     """Print what is said in audio files, one line a file."""
     recogniser = Recogniser.load(recogniser_folder(model, system))
     utterances = [_utterance(path, number) for number, path in enumerate(files)]
-    found = _recognise(recogniser, utterances, frontend_path, jobs)
+    found = _recognise(recogniser, utterances, frontend_path or _recipe_folder(model), jobs)
     for path, text in zip(files, found.values(), strict=True):
         print(f"{path}: {text}" if len(files) > 1 else text)
 
@@ -108,10 +115,18 @@ def recogniser_folder(given: Path, system: str) -> Path:
 
 
 def _recognise(
-    recogniser: Recogniser, utterances: Sequence[Utterance], frontend_path: Path | None, jobs: int
+    recogniser: Recogniser, utterances: Sequence[Utterance], frontend_path: Path, jobs: int
 ) -> dict[str, str]:
-    found = recogniser.recognise(utterances, frontend_path or Path(), jobs)
+    found = recogniser.recognise(utterances, frontend_path, jobs)
     return {utt_id: hyp.text for utt_id, hyp in track(found, "recognise", len(utterances), "utterances")}
+
+
+def _recipe_folder(given: Path) -> Path:
+    """Return the folder of the recipe that a work folder was run with, else the current one."""
+    facts = WorkDir(given).run_facts
+    if not facts.is_file():
+        return Path()
+    return Path(json.loads(facts.read_text(encoding="utf-8"))["folder"])
 
 
 def _utterance(path: Path, number: int) -> Utterance:

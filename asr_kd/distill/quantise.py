@@ -31,7 +31,7 @@ class LogGrid:
     @property
     def least(self) -> float:
         """The lowest level."""
-        return 2.0 ** (-(self.num_codes - 1) / self.steps)
+        return math.pow(2.0, -(self.num_codes - 1) / self.steps)
 
     def levels(self, device: torch.device | str = "cpu") -> Tensor:
         """Return the levels, float32 ``[num_codes]``, falling from 1."""
@@ -39,12 +39,12 @@ class LogGrid:
         return torch.exp2(codes / -self.steps).half().float()
 
     def nearest(self, log_probs: Tensor) -> Tensor:
-        """Return the codes of log probabilities, int32; what is below half a step under the lowest gets ``num_codes``."""
+        """Return the codes of log probabilities, int32; ``num_codes`` for what is below the lowest level."""
         codes = torch.round(log_probs.float() * (-self.steps / math.log(2)))
         return codes.clamp(0, self.num_codes).to(torch.int32)
 
     def unbiased(self, probs: Tensor, uniform: Tensor) -> Tensor:
-        """Return one of the two codes around each probability so that the level's expectation is the probability.
+        """Return one of the two codes around each probability, so that its expectation is the probability.
 
         Below the lowest level the other choice is 0, with code ``num_codes``.
 
@@ -52,20 +52,22 @@ class LogGrid:
             probs: From 0 to 1.
             uniform: Random numbers from 0 to 1, of the same shape.
         """
-        levels = torch.cat([self.levels(probs.device).double(), probs.new_zeros(1, dtype=torch.float64)])
-        # Levels fall, searchsorted wants them to rise: the count of levels that are not below.
-        above = len(levels) - torch.searchsorted(levels.flip(0), probs.double(), side="left")
-        above = (above - 1).clamp(0, self.num_codes - 1)
-        upper, lower = levels[above], levels[above + 1]
+        above, upper, lower = self._around(probs)
         goes_up = uniform.double() * (upper - lower) < probs.double() - lower
         return torch.where(goes_up, above, above + 1).to(torch.int32)
 
     def variance(self, probs: Tensor) -> Tensor:
         """Return the variance of :meth:`unbiased` levels, float64."""
-        levels = torch.cat([self.levels(probs.device).double(), probs.new_zeros(1, dtype=torch.float64)])
-        above = len(levels) - torch.searchsorted(levels.flip(0), probs.double(), side="left")
-        above = (above - 1).clamp(0, self.num_codes - 1)
-        return (levels[above] - probs) * (probs - levels[above + 1])
+        _, upper, lower = self._around(probs)
+        return (upper - probs) * (probs - lower)
+
+    def _around(self, probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the code of the level at or above each probability, that level, and the one below it."""
+        levels = torch.cat([self.levels(probs.device).double(), torch.zeros(1, device=probs.device)])
+        # Levels fall and searchsorted wants them to rise; it counts those that are lower.
+        num_lower = torch.searchsorted(levels.flip(0), probs.double().contiguous(), side="left")
+        above = (self.num_codes - num_lower).clamp(0, self.num_codes - 1)
+        return above, levels[above], levels[above + 1]
 
 
 @dataclass(frozen=True)

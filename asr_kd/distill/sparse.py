@@ -8,10 +8,11 @@ from pydantic import Field
 from torch import Tensor
 
 from asr_kd.distill.dense_code import Dense, DenseCode
+from asr_kd.distill.kept_code import KeptCode, Nucleus, Threshold, TopK
+from asr_kd.distill.sampled_code import Sampled, SampledCode
 from asr_kd.distill.targets import SoftTargets
-from asr_kd.distill.topk_code import TopK, TopKCode
 
-CodeConfig = Annotated[Dense | TopK, Field(discriminator="name")]
+CodeConfig = Annotated[Dense | TopK | Nucleus | Threshold | Sampled, Field(discriminator="name")]
 """What a recipe says about a code: ``{name: topk, k: 20}``."""
 
 
@@ -37,4 +38,6 @@ def make_code(config: CodeConfig, num_senones: int) -> PosteriorCode:
     """Return the code of a config for an inventory of S senones."""
     if isinstance(config, Dense):
         return DenseCode(config, num_senones)
-    return TopKCode(config, num_senones)
+    if isinstance(config, Sampled):
+        return SampledCode(config, num_senones)
+    return KeptCode(config, num_senones)

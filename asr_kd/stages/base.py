@@ -83,6 +83,11 @@ class WorkDir:
         return self.root / "score"
 
     @property
+    def run_facts(self) -> Path:
+        """The recipe's folder and settings, as they were run last."""
+        return self.root / "run.json"
+
+    @property
     def markers(self) -> Path:
         """Markers of finished stages."""
         return self.root / "stages"

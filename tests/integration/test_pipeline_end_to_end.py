@@ -18,9 +18,7 @@ from asr_kd.report.results import read_results
 from tests.support.tone_corpus import RATE, speak
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAST_LINE = re.compile(
-    r"^%WER \d+\.\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] student test$"
-)
+LAST_LINE = re.compile(r"^%WER \d+\.\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] student test$")
 
 
 def asr_kd(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -86,17 +84,21 @@ def test_every_stage_leaves_its_outputs(finished: tuple[Path, subprocess.Complet
         assert (work / name).exists(), name
 
 
-def test_second_run_skips_everything(recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_second_run_skips_everything(
+    recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
     work, first = finished
     before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
     again = asr_kd("run", recipe, "--work", work)
     assert again.stderr.count("done before, skipped") == 10
     assert again.stdout == first.stdout
     changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
-    assert [path.name for path in changed] == ["recipe.json"]
+    assert [path.name for path in changed] == ["run.json"]
 
 
-def test_stages_shows_state_and_time(recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_stages_shows_state_and_time(
+    recipe: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
     shown = asr_kd("stages", recipe, "--work", finished[0], "--set", "ensemble.temperature=4").stdout
     assert re.search(r"teachers +│ done +│ +\d", shown)
     assert "stale" in shown

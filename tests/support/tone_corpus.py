@@ -1,4 +1,4 @@
-"""A corpus that the tests make themselves: words are pairs of tones, spoken by speakers of different pitch."""
+"""A corpus that the tests make themselves: words are pairs of tones, speakers differ in pitch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     (out / "audio").mkdir()
     splits = {
         split: [
-            _utterance(out, speaker, number, options) for speaker in names for number in range(options.utterances)
+            _utterance(out, speaker, number, options)
+            for speaker in names
+            for number in range(options.utterances)
         ]
         for split, names in SPEAKERS.items()
     }
@@ -38,7 +40,7 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
         out,
         name="tones",
         splits=splits,
-        lexicon=[(word, phones) for word, phones in WORDS.items()],
+        lexicon=list(WORDS.items()),
         source="made by the tests",
         licence="none",
         options=options,

@@ -7,8 +7,10 @@ import torch
 
 from asr_kd.distill.bits import bits_needed, pack_bits, packed_bytes, unpack_bits
 from asr_kd.distill.compress import compress, decompress
-from asr_kd.distill.runs import Entries, pack_runs, unpack_runs
-from asr_kd.distill.streams import pack_streams, unpack_streams
+from asr_kd.distill.entries import Entries, entries_of_rows, rows_of_entries
+from asr_kd.distill.packing import pack_entries, read_entries
+from asr_kd.distill.runs import pack_runs
+from asr_kd.distill.streams import Reader, pack_streams, read_streams
 
 
 def test_bits_needed_by_hand():
@@ -49,13 +51,14 @@ def test_streams_come_back():
         torch.tensor([5, 300, 70_000, 2**30]),
     ]
     data = pack_streams(streams)
-    assert [stream.tolist() for stream in unpack_streams(data, 3, 4)] == [s.tolist() for s in streams]
+    reader = Reader(data + b"!")
+    assert [stream.tolist() for stream in read_streams(reader, 3, 4)] == [s.tolist() for s in streams]
+    with pytest.raises(ValueError, match="1 bytes too many"):
+        reader.finish()
     with pytest.raises(ValueError, match="length"):
-        unpack_streams(data, 3, 3)
+        read_streams(Reader(data), 3, 3)
     with pytest.raises(ValueError, match="too early"):
-        unpack_streams(data[:-1], 3, 4)
-    with pytest.raises(ValueError, match="too many"):
-        unpack_streams(data + b"\0", 3, 4)
+        read_streams(Reader(data[:-1]), 3, 4)
 
 
 def random_entries(num_frames, num_senones, density, seed=0):
@@ -71,29 +74,52 @@ def random_entries(num_frames, num_senones, density, seed=0):
     ("num_frames", "num_senones", "density"),
     [(1, 1, 1.0), (1, 9, 0.5), (30, 40, 0.02), (30, 40, 0.7), (700, 300, 0.05), (20, 3, 1.0), (5, 5, 0.0)],
 )
-def test_runs_come_back(num_frames, num_senones, density):
+def test_entries_come_back(num_frames, num_senones, density):
     entries = random_entries(num_frames, num_senones, density)
-    back = unpack_runs(pack_runs(entries, num_frames), num_frames, num_frames * num_senones)
-    expected = sorted(zip(entries.ids.tolist(), entries.frames.tolist(), entries.codes.tolist(), strict=True))
-    assert list(zip(back.ids.tolist(), back.frames.tolist(), back.codes.tolist(), strict=True)) == expected
+    reader = Reader(pack_entries(entries, num_frames, num_senones))
+    back = read_entries(reader, num_frames, num_senones, num_frames * num_senones)
+    reader.finish()
+    assert as_set(back) == as_set(entries)
+    assert len(back) == len(entries)
 
 
-def test_a_lasting_senone_is_stored_once():
-    frames = torch.arange(200)
-    entries = Entries(frames, torch.full((200,), 13_999), torch.full((200,), 7))
-    assert len(pack_runs(entries, 200)) < 50
+def as_set(entries):
+    return set(zip(entries.ids.tolist(), entries.frames.tolist(), entries.codes.tolist(), strict=True))
 
 
-def test_damaged_runs_are_refused():
-    entries = random_entries(30, 40, 0.3)
-    data = pack_runs(entries, 30)
-    for place in range(0, len(data), 37):
+def test_both_layouts_are_used():
+    lasting = Entries(torch.arange(200), torch.full((200,), 13_999), torch.full((200,), 7))
+    assert pack_entries(lasting, 200, 14_000)[:1] == b"\1"
+    assert len(pack_entries(lasting, 200, 14_000)) < 60  # the senone is stored once and not 200 times
+    scattered = random_entries(30, 40, 0.4)
+    assert pack_entries(scattered, 30, 40)[:1] == b"\0"
+    assert pack_entries(random_entries(2, 9, 0.5), 2, 9)[:1] == b"\0"
+
+
+def test_rows_come_back():
+    entries = random_entries(30, 40, 0.2)
+    rows = rows_of_entries(entries, 30, 20)
+    assert as_set(entries_of_rows(rows)) == as_set(entries)
+    assert (rows.kept.int().diff(dim=1) <= 0).all()  # padding comes last
+    with pytest.raises(ValueError, match="more than 3"):
+        rows_of_entries(entries, 30, 3)
+
+
+@pytest.mark.parametrize("density", [0.05, 0.6])
+def test_damaged_entries_are_refused(density):
+    data = pack_entries(random_entries(30, 40, density), 30, 40)
+    for place in range(0, len(data), 5):
         damaged = bytearray(data)
         damaged[place] ^= 0x55
         try:
-            back = unpack_runs(bytes(damaged), 30, 1200)
+            back = read_entries(Reader(bytes(damaged)), 30, 40, 1200)
         except ValueError:
             continue
         assert int(back.frames.max()) < 30
+        assert int(back.ids.max()) < 40
+
+
+def test_a_run_beyond_the_utterance_is_refused():
+    data = b"\1" + pack_runs(random_entries(30, 40, 0.3), 30)
     with pytest.raises(ValueError, match="beyond the utterance"):
-        unpack_runs(data, 10, 1200)
+        read_entries(Reader(data), 10, 40, 1200)

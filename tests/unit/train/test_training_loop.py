@@ -23,7 +23,9 @@ def _pool(seed: int, num_frames: int = 600) -> FramePool:
     features = torch.randn(num_frames, 3, generator=torch.Generator().manual_seed(seed))
     pdf_ids = (features[:, 0] > 0).to(torch.int32)
     half = num_frames // 2
-    return FramePool([features[:half], features[half:]], {"pdf_ids": [pdf_ids[:half], pdf_ids[half:]]}, WINDOW)
+    return FramePool(
+        [features[:half], features[half:]], {"pdf_ids": [pdf_ids[:half], pdf_ids[half:]]}, WINDOW
+    )
 
 
 def _net() -> nn.Module:
@@ -31,7 +33,9 @@ def _net() -> nn.Module:
     return Dnn(3, WINDOW.width, 2, DnnConfig(hidden_layers=2, units=16, dropout=0.2))
 
 
-def _fit(folder: Path, config: TrainConfig = CONFIG, net: nn.Module | None = None) -> tuple[nn.Module, FitResult]:
+def _fit(
+    folder: Path, config: TrainConfig = CONFIG, net: nn.Module | None = None
+) -> tuple[nn.Module, FitResult]:
     net = net or _net()
     train = PoolSource(_pool(1), config.batch_size, seed=7)
     dev = PoolSource(_pool(2, 100), 64, shuffle=False, keep_last=True)
@@ -53,7 +57,7 @@ def test_equal_seeds_give_equal_weights(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
@@ -62,7 +66,7 @@ class _DyingSource(PoolSource):
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
         if epoch == 2:
-            raise _Killed
+            raise _KilledError
         yield from super().epoch(epoch, first_batch)
 
 
@@ -70,7 +74,7 @@ def test_resumed_run_is_bit_equal_to_an_unbroken_one(tmp_path: Path) -> None:
     whole, whole_result = _fit(tmp_path / "whole")
     dev = PoolSource(_pool(2, 100), 64, shuffle=False, keep_last=True)
     dying = _DyingSource(_pool(1), CONFIG.batch_size, seed=7)
-    with pytest.raises(_Killed):
+    with pytest.raises(_KilledError):
         fit(_net(), dying, dev, cross_entropy, CONFIG, tmp_path / "broken", seed=7)
     resumed, result = _fit(tmp_path / "broken")
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
@@ -97,7 +101,9 @@ def test_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
 
 
 def test_patience_stops_early(tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"epochs": 50, "patience": 2, "learning_rate": 1e-9, "warmup_share": 0.0})
+    config = CONFIG.model_copy(
+        update={"epochs": 50, "patience": 2, "learning_rate": 1e-9, "warmup_share": 0.0}
+    )
     _, result = _fit(tmp_path, config)
     assert len(result.epochs) - result.best_epoch == 2
 

@@ -1,0 +1,125 @@
+"""Codes that keep the most probable senones: a fixed number, a share of the mass, or all above a level."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from asr_kd.distill.entries import Rows, entries_of_rows, rows_of_entries
+from asr_kd.distill.packing import pack_entries, read_entries
+from asr_kd.distill.quantise import LogGrid, MassGrid
+from asr_kd.distill.streams import Reader, pack_streams, read_streams
+from asr_kd.distill.targets import SoftTargets
+
+
+class _Kept(BaseModel):
+    """What these codes share.
+
+    Attributes:
+        tail: What becomes of the mass of senones that are not kept: kept as one extra class, or given to the
+            kept ones in proportion (biased, as other toolkits do), or dropped (biased too).
+        steps: Levels an octave of the kept probabilities.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tail: Literal["class", "renormalise", "dropped"] = "class"
+    steps: int = Field(default=8, ge=1, le=16)
+
+
+class TopK(_Kept):
+    """The ``k`` most probable senones of each frame."""
+
+    name: Literal["topk"] = "topk"
+    k: int = Field(default=20, ge=1)
+
+
+class Nucleus(_Kept):
+    """The fewest senones that hold mass ``p``, at most ``k``."""
+
+    name: Literal["nucleus"] = "nucleus"
+    p: float = Field(default=0.9, gt=0, le=1)
+    k: int = Field(default=64, ge=1)
+
+
+class Threshold(_Kept):
+    """The senones of probability ``least`` or more, at most ``k`` and at least one.
+
+    Of all sets of a total size over many frames, this one holds the most mass.
+    """
+
+    name: Literal["threshold"] = "threshold"
+    least: float = Field(default=0.004, gt=0, lt=1)
+    k: int = Field(default=64, ge=1)
+
+
+class KeptCode:
+    """Encodes kept senones with quantised probabilities and the quantised mass of the tail.
+
+    A decoded probability is off by a factor of at most ``2^(1 / steps)``, and by what :class:`MassGrid` says
+    of the tail. Probabilities below the lowest level of :class:`LogGrid` belong to the tail. The most probable
+    senone stays the most probable one.
+    """
+
+    def __init__(self, config: TopK | Nucleus | Threshold, num_senones: int) -> None:
+        self.config = config
+        self.num_senones = num_senones
+        self._k = min(config.k, num_senones)
+        self._grid = LogGrid(config.steps)
+        self._masses = MassGrid()
+        self._has_tail = config.tail != "renormalise"
+        self._id_type = torch.int16 if num_senones <= 2**15 else torch.int32
+
+    @property
+    def max_kept(self) -> int:
+        """Columns of the decoded targets."""
+        return self._k
+
+    def encode(self, log_q: Tensor, key: str) -> bytes:
+        """Return the bytes of log posteriors ``[T, S]``."""
+        top, ids = log_q.float().topk(self._k, dim=1)  # [T, K]
+        codes = self._grid.nearest(top)
+        codes[:, 0].clamp_(max=self._grid.num_codes - 1)
+        kept = self._kept(top) & (codes < self._grid.num_codes)
+        if self._k > 1:
+            tied = kept[:, 1] & (codes[:, 1] == codes[:, 0])
+            codes[:, 0] -= tied.int()
+        data = pack_entries(entries_of_rows(Rows(ids, codes, kept)), len(log_q), self.num_senones)
+        if not self._has_tail:
+            return data
+        tail = self._masses.nearest(1 - (top.exp() * kept).sum(1)).clamp_(max=254)
+        return data + pack_streams([torch.diff(tail, prepend=tail.new_zeros(1)) & 0xFF])
+
+    def _kept(self, top: Tensor) -> Tensor:
+        """Return which of the most probable senones ``[T, K]`` are kept; the first always is."""
+        kept = torch.ones_like(top, dtype=torch.bool)
+        if isinstance(self.config, Nucleus):
+            mass = top.exp().cumsum(1)
+            kept[:, 1:] = mass[:, :-1] < self.config.p
+        elif isinstance(self.config, Threshold):
+            kept[:, 1:] = top[:, 1:].exp() >= self.config.least
+        return kept
+
+    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+        """Return targets of T frames, float16; the kept senones of a row are sorted by id."""
+        reader = Reader(data)
+        entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
+        rows = rows_of_entries(entries, num_frames, self._k)
+        if not bool(rows.kept[:, 0].all()) or int(rows.codes.max()) >= self._grid.num_codes:
+            raise ValueError("a frame without senones, or an unknown level")
+        probs = torch.where(rows.kept, self._grid.levels()[rows.codes], 0.0)
+        probs /= probs.sum(1, keepdim=True)
+        ids = rows.ids.to(self._id_type)
+        if not self._has_tail:
+            reader.finish()
+            return SoftTargets(probs.half(), ids)
+        (changes,) = read_streams(reader, 1, num_frames)
+        reader.finish()
+        if len(changes) != num_frames:
+            raise ValueError(f"{num_frames} tails expected, got {len(changes)}")
+        tail = self._masses.masses(changes.cumsum(0) & 0xFF)
+        probs = (probs * (1 - tail)[:, None]).half()
+        return SoftTargets(probs, ids, tail.half() if self.config.tail == "class" else None)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asr_kd.config import find_recipe, known_recipes, load_recipe, parse_override
+from asr_kd.errors import ConfigError
+
+RECIPE = """\
+name: mine
+corpus: {module: yesno}
+frontend: my_module:MyFrontend
+model: {options: {units: 64, dropout: 0.2}}
+train:
+  epochs: 3
+teachers:
+  count: 3
+  variants:
+    - {}
+    - {model: {options: {units: 96}}, window: {left: 10, right: 10}}
+student: {model: {options: {dropout: 0.0}}, train: {epochs: 9}}
+baseline: {count: 2, model: {options: {dropout: 0.2}}}
+profiles:
+  smoke:
+    train: {epochs: 1}
+"""
+
+
+def _recipe(folder: Path, text: str = RECIPE) -> Path:
+    (folder / "recipe.yaml").write_text(text)
+    return folder
+
+
+def test_profile_and_overrides_lie_over_the_recipe(tmp_path: Path) -> None:
+    folder = _recipe(tmp_path)
+    assert load_recipe(folder).train.epochs == 3
+    smoke = load_recipe(folder, "smoke", ["ensemble.temperature=4", "train.batch_size=64"])
+    assert (smoke.train.epochs, smoke.train.batch_size, smoke.ensemble.temperature) == (1, 64, 4.0)
+
+
+def test_frontend_may_be_a_name_alone(tmp_path: Path) -> None:
+    assert load_recipe(_recipe(tmp_path)).features().name == "my_module:MyFrontend"
+
+
+def test_teachers_differ_as_their_variants_say(tmp_path: Path) -> None:
+    nets = load_recipe(_recipe(tmp_path)).teacher_nets()
+    assert [net.seed for net in nets] == [1, 2, 3]
+    assert [net.model.options["units"] for net in nets] == [64, 96, 64]
+    assert [net.window.left for net in nets] == [20, 10, 20]
+    assert nets[1].model.options["dropout"] == 0.2
+
+
+def test_baseline_has_the_students_size_and_its_own_dropout(tmp_path: Path) -> None:
+    recipe = load_recipe(_recipe(tmp_path), overrides=["student.model.options.units=32"])
+    student = recipe.student_net()
+    assert student.model.options == {"units": 32, "dropout": 0.0}
+    assert student.train.epochs == 9
+    baselines = recipe.baseline_nets()
+    assert [net.seed for net in baselines] == [1, 2]
+    assert baselines[0].model.options == {"units": 32, "dropout": 0.2}
+    assert baselines[0].train.epochs == 3
+
+
+def test_unknown_setting_is_named_with_its_line(tmp_path: Path) -> None:
+    folder = _recipe(tmp_path, RECIPE.replace("epochs: 3", "epoch: 3"))
+    with pytest.raises(
+        ConfigError, match=r'recipe.yaml:6: unknown setting "train.epoch"; expected one of epochs'
+    ):
+        load_recipe(folder)
+
+
+def test_wrong_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'setting "teachers.count".*greater than or equal to 1.*got 0'):
+        load_recipe(_recipe(tmp_path), overrides=["teachers.count=0"])
+
+
+def test_malformed_yaml_has_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"recipe.yaml:3: malformed YAML"):
+        load_recipe(_recipe(tmp_path, "name: mine\ncorpus: {module: yesno\ntrain: [}\n"))
+
+
+def test_unknown_profile_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'unknown profile "fast"; expected one of default, smoke'):
+        load_recipe(_recipe(tmp_path), "fast")
+
+
+def test_weights_must_fit_the_teachers(tmp_path: Path) -> None:
+    overrides = ["ensemble.averaging=weighted", "ensemble.weights=[0.5, 0.5]"]
+    with pytest.raises(ConfigError, match="2 weights for 3 teachers"):
+        load_recipe(_recipe(tmp_path), overrides=overrides)
+
+
+@pytest.mark.parametrize("text", ["train.epochs", "=3", "train..epochs=3"])
+def test_malformed_override(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"malformed override; expected a.b=value"):
+        parse_override(text)
+
+
+def test_override_values_are_yaml() -> None:
+    assert parse_override("a.b=[1, 2]") == {"a": {"b": [1, 2]}}
+    assert parse_override("a=null") == {"a": None}
+
+
+def test_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r'no recipe "nope".*fsdd.*quickstart.*speechocean762.*yesno'):
+        find_recipe("nope")
+
+
+@pytest.mark.parametrize("folder", known_recipes(), ids=lambda folder: folder.name)
+def test_every_recipe_loads_in_every_profile(folder: Path) -> None:
+    for profile in ("default", "smoke"):
+        recipe = load_recipe(folder, profile)
+        assert recipe.name == folder.name
+        assert recipe.description
+        assert len(recipe.teacher_nets()) >= 2
