@@ -17,6 +17,7 @@ from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.gmm_training import GmmStatistics, accumulate
 from asr_kd.align.segments import visit_counts
 from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure, transcript_pdf_ids
+from asr_kd.errors import AlignmentError
 from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
 
@@ -124,6 +125,7 @@ class FlatStartWorker:
         words = self._transcripts[utt_id]
         pdf_ids: Array | AlignmentFailure | None = aligner.failure_before_search(utt_id, words, len(features))
         if pdf_ids is None and task.kind is Pass.EQUAL:
+            _refuse_what_is_not_finite(utt_id, features)
             pdf_ids = align_equal(
                 utt_id, words, len(features), self._lexicon, task.hmm, self._alignment.silence_probability
             )
@@ -139,3 +141,14 @@ class FlatStartWorker:
         scores = np.full((len(features), task.hmm.num_pdfs), -np.inf, dtype=np.float32)
         scores[:, pdf_ids] = task.gmm.log_likelihoods(features, pdf_ids) * self._acoustic_scale
         return scores
+
+
+def _refuse_what_is_not_finite(utt_id: str, features: Array) -> None:
+    frames = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(frames):
+        raise AlignmentError(
+            "features are not finite",
+            where=utt_id,
+            got=f"NaN or infinity in frame {frames[0]}",
+            hint="check the audio and the aligner's frontend",
+        )

@@ -179,7 +179,7 @@ class Aligner:
             scores: Scaled log-likelihoods, float32 ``[T, S]``.
 
         Raises:
-            ModelError: When the scores do not fit the senones.
+            ModelError: When the scores do not fit the senones or are not numbers.
         """
         if scores.shape[1] != self.hmm.num_pdfs:
             raise ModelError(
@@ -187,6 +187,12 @@ class Aligner:
                 where=utt_id,
                 expected=f"{self.hmm.num_pdfs} columns",
                 got=scores.shape[1],
+            )
+        if bool(np.isnan(scores).any()):
+            raise ModelError(
+                "scores hold NaN",
+                where=utt_id,
+                hint="the model that made them has diverged or its features are NaN",
             )
         failure = self.failure_before_search(utt_id, words, len(scores))
         if failure is not None:

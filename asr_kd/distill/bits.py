@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,11 @@ def bits_needed(num_values: int) -> int:
 def packed_bytes(num_values: int, width: int) -> int:
     """Return how many bytes :func:`pack_bits` gives."""
     return num_values * (width // 8) + (num_values * (width % 8) + 7) // 8
+
+
+def byte_tensor(data: bytes) -> Tensor:
+    """Return bytes as a uint8 tensor, a copy."""
+    return torch.from_numpy(np.frombuffer(data, dtype=np.uint8).copy())
 
 
 def pack_bits(values: Tensor, width: int) -> Tensor:

@@ -7,7 +7,8 @@ import threading
 import zstandard
 
 _RAW, _ZSTD = b"\0", b"\1"
-_LEVEL = 9
+_LEVEL = 12
+_FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
 _LOCAL = threading.local()
 
 
@@ -15,7 +16,10 @@ def compress(data: bytes) -> bytes:
     """Return the data compressed, or as it is when that is shorter."""
     if not hasattr(_LOCAL, "compressor"):
         # Neither checksum nor size: the shard has the one and the code knows the other.
-        _LOCAL.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=False)
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            _LEVEL, format=_FORMAT, write_content_size=False, write_checksum=False, write_dict_id=False
+        )
+        _LOCAL.compressor = zstandard.ZstdCompressor(compression_params=parameters)
     packed: bytes = _LOCAL.compressor.compress(data)
     return _ZSTD + packed if len(packed) < len(data) else _RAW + data
 
@@ -31,7 +35,7 @@ def decompress(data: bytes, max_bytes: int) -> bytes:
     if data[:1] != _ZSTD:
         raise ValueError("neither raw nor zstd")
     if not hasattr(_LOCAL, "decompressor"):
-        _LOCAL.decompressor = zstandard.ZstdDecompressor()
+        _LOCAL.decompressor = zstandard.ZstdDecompressor(format=_FORMAT)
     try:
         plain: bytes = _LOCAL.decompressor.decompress(data[1:], max_output_size=max_bytes)
     except zstandard.ZstdError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from asr_kd.distill.bits import bits_needed, pack_bits, packed_bytes, unpack_bits
+from asr_kd.distill.bits import bits_needed, byte_tensor, pack_bits, packed_bytes, unpack_bits
 from asr_kd.distill.entries import Entries
 from asr_kd.distill.runs import pack_runs, unpack_runs
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -49,7 +49,7 @@ def _read_rows(reader: Reader, num_frames: int, num_senones: int, max_entries: i
     if len(counts) != num_frames or int(counts.sum()) != len(codes):
         raise ValueError("the numbers of frames and entries disagree")
     width = bits_needed(num_senones)
-    data = torch.frombuffer(bytearray(reader.take(packed_bytes(len(codes), width))), dtype=torch.uint8)
+    data = byte_tensor(reader.take(packed_bytes(len(codes), width)))
     return Entries(_frames(counts), unpack_bits(data, len(codes), width), codes)
 
 

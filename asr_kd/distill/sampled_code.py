@@ -19,7 +19,7 @@ from asr_kd.distill.targets import SoftTargets
 _SAMPLED = 255
 """Code of a senone that stands for the frame's threshold and not for a level."""
 
-_ROWS_AT_ONCE = 64
+_ELEMENTS_AT_ONCE = 1 << 20
 
 
 class Sampled(BaseModel):
@@ -40,15 +40,15 @@ class Sampled(BaseModel):
 
 
 class SampledCode:
-    """Threshold sampling: a q of at least t is kept, another one is drawn with chance q / t and stored as t.
+    """Threshold sampling: a q of at least t is kept, another is drawn with chance q / t and stored as t.
 
-    The threshold t of a frame is the one at which ``sum_j min(1, q_j / t) = k``, and the draws are systematic,
-    so that exactly k are kept. Levels and thresholds are rounded up or down at random between float16 numbers,
-    so that the expectation of each decoded probability is q. Its variance, :meth:`variance`, is that of rounding
-    where q is at least t, and about ``q (t - q)`` elsewhere. A row need not sum to 1.
+    The threshold t of a frame is the one at which ``sum_j min(1, q_j / t) = k``, and the draws are
+    systematic, so that exactly k are kept. Levels and thresholds are rounded up or down at random between
+    float16 numbers, so that the expectation of each decoded probability is q. Its variance, :meth:`variance`,
+    is that of rounding where q is at least t, and about ``q (t - q)`` elsewhere. A row need not sum to 1.
 
-    Source: Kaldi ``prob-to-post --random-prune`` with a threshold for each frame in place of one for all; a fixed
-    number of draws by systematic sampling (Madow 1949), weighed as in VarOpt (Cohen et al. 2009).
+    Source: Kaldi ``prob-to-post --random-prune`` with a threshold for each frame in place of one for all; a
+    fixed number of draws by systematic sampling (Madow 1949), weighed as in VarOpt (Cohen et al. 2009).
     """
 
     def __init__(self, config: Sampled, num_senones: int) -> None:
@@ -68,8 +68,9 @@ class SampledCode:
         digest = hashlib.sha256(f"{self.config.seed} {key}".encode()).digest()
         generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:8], "big")))
         parts, thresholds = [], []
-        for first in range(0, len(log_q), _ROWS_AT_ONCE):
-            entries, threshold = self._draw(_probabilities(log_q[first : first + _ROWS_AT_ONCE]), generator)
+        num_rows = max(1, _ELEMENTS_AT_ONCE // self.num_senones)
+        for first in range(0, len(log_q), num_rows):
+            entries, threshold = self._draw(_probabilities(log_q[first : first + num_rows]), generator)
             parts.append(Entries(entries.frames + first, entries.ids, entries.codes))
             thresholds.append(threshold)
         entries = Entries(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from asr_kd.distill.bits import byte_tensor
 from asr_kd.distill.compress import compress, decompress
 
 
@@ -84,7 +85,7 @@ def _stream(reader: Reader, max_values: int) -> Tensor:
         plain = decompress(reader.take(reader.varint()), num_values)
         if len(plain) != num_values:
             raise ValueError(f"a stream of {num_values} values has {len(plain)}")
-        values += torch.frombuffer(bytearray(plain), dtype=torch.uint8).to(torch.int32) << (8 * plane)
+        values += byte_tensor(plain).to(torch.int32) << (8 * plane)
     return values
 
 

@@ -49,11 +49,16 @@ def test_far_frames_score_finite_and_in_blocks_as_at_once() -> None:
 def test_a_choice_of_pdfs_scores_as_all_of_them_do() -> None:
     rng = np.random.default_rng(3)
     gmm = DiagGmm(
-        rng.dirichlet(np.ones(7)), rng.normal(size=(7, 3)), rng.uniform(1, 2, (7, 3)), np.array([0, 2, 3, 6, 7])
+        rng.dirichlet(np.ones(7)),
+        rng.normal(size=(7, 3)),
+        rng.uniform(1, 2, (7, 3)),
+        np.array([0, 2, 3, 6, 7]),
     )
     frames = rng.normal(size=(20, 3)).astype(np.float32)
     chosen = np.array([0, 2, 3])
-    assert gmm.log_likelihoods(frames, chosen) == pytest.approx(gmm.log_likelihoods(frames)[:, chosen], rel=1e-5)
+    assert gmm.log_likelihoods(frames, chosen) == pytest.approx(
+        gmm.log_likelihoods(frames)[:, chosen], rel=1e-5
+    )
 
 
 def test_features_of_another_width_are_refused() -> None:
@@ -84,7 +89,9 @@ def test_em_raises_the_likelihood_and_finds_the_components() -> None:
     second = rng.normal([3.0, 2.0], [0.5, 2.0], size=(1000, 2))
     frames = np.vstack([first, second])
     pdf_ids = np.zeros(len(frames), dtype=np.int32)
-    gmm = mix_up(DiagGmm(np.ones(1), frames.mean(0)[None], frames.var(0)[None], np.array([0, 1])), np.array([2]), 1)
+    gmm = mix_up(
+        DiagGmm(np.ones(1), frames.mean(0)[None], frames.var(0)[None], np.array([0, 1])), np.array([2]), 1
+    )
     likelihoods = []
     for _ in range(40):
         statistics = GmmStatistics.zeros(2, 2)
@@ -122,7 +129,7 @@ def test_a_pdf_without_frames_keeps_a_component() -> None:
 
 
 def test_split_targets_worked_out_by_hand() -> None:
-    # Power 1: the highest share of frames for each component wins: 900, 450, 300 (three for pdf 0), then 200.
+    # Power 1: most frames for each component: 900, 450, 300 for pdf 0; then 225 against the 200 of pdf 1.
     assert split_targets(np.array([900, 200, 10]), 6, power=1.0, min_count=20).tolist() == [4, 1, 1]
     assert split_targets(np.array([900, 200, 10]), 7, power=1.0, min_count=20).tolist() == [5, 1, 1]
     # Power 0: all alike while they have 20 frames for each.

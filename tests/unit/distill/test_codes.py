@@ -141,9 +141,9 @@ def test_decoded_probabilities_are_within_the_stated_factor(config):
     "config", [TopK(k=8), TopK(k=8, steps=1), Nucleus(p=0.9, k=30), Threshold(least=0.01)]
 )
 def test_the_most_probable_senone_stays_so(config):
-    log_q = log_posteriors()
+    log_q = log_posteriors()[1:]  # the first row is flat
     code = make_code(config, 50)
-    dense = dense_posteriors(code.decode(code.encode(log_q, "a"), 60), 50, torch.zeros(50))
+    dense = dense_posteriors(code.decode(code.encode(log_q, "a"), 59), 50, torch.zeros(50))
     assert dense.argmax(1).tolist() == log_q.argmax(1).tolist()
 
 

@@ -1,0 +1,141 @@
+"""What ``asr-kd shards info``, ``verify`` and ``bench`` report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_kd.data.windows import ContextWindow
+from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_set import ShardSet, open_shard_set
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """Counts of one split."""
+
+    split: str
+    num_shards: int
+    num_samples: int
+    num_frames: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class ShardsInfo:
+    """A shard set in a few facts.
+
+    Attributes:
+        facts: Header fields that fit on a line each, by name.
+        splits: Counts.
+        bytes_per_frame: ``features``, ``labels``, ``targets``, and ``total`` with tar's.
+    """
+
+    facts: dict[str, str]
+    splits: list[SplitInfo]
+    bytes_per_frame: dict[str, float]
+
+
+def shards_info(location: str | Path) -> ShardsInfo:
+    """Return what a shard set holds, from its header alone."""
+    header = open_shard_set(location).header
+    facts = {
+        "averaging": header.averaging,
+        "temperature": f"{header.temperature:g}",
+        "code": ", ".join(f"{name} {value}" for name, value in header.code.model_dump().items()),
+        "teachers": f"{len(header.teachers)}: {' '.join(header.teachers)}",
+        "frontend": str(header.frontend.get("name", header.frontend)),
+        "cmvn": header.cmvn,
+        "frame shift": f"{header.frame_shift:g} s",
+        "senones": f"{header.num_senones}",
+        "alignment": header.alignment,
+        "tree": header.tree,
+        "views": ", ".join(view or "plain" for view in header.views),
+    }
+    splits = [
+        SplitInfo(
+            split,
+            len(shards),
+            sum(shard.num_samples for shard in shards),
+            sum(shard.num_frames for shard in shards),
+            sum(shard.num_bytes for shard in shards),
+        )
+        for split, shards in header.splits.items()
+    ]
+    return ShardsInfo(facts, splits, header.bytes_per_frame())
+
+
+def shards_verify(location: str | Path, expected: Mapping[str, object] | None = None) -> ShardsInfo:
+    """Check every byte of a shard set, and its header against what it should be; return what it holds.
+
+    Args:
+        location: Of the shard set.
+        expected: Header fields, such as the teachers' fingerprints of a work folder.
+
+    Raises:
+        ShardError: Naming the field, file or utterance.
+    """
+    open_shard_set(location, expected).verify()
+    return shards_info(location)
+
+
+@dataclass(frozen=True)
+class ShardsBench:
+    """Frames a second of one process, from storage (or its cache) to each point."""
+
+    read: float
+    decoded: float
+    batches: float
+    batches_in_memory: float
+
+
+def shards_bench(
+    location: str | Path,
+    splits: Sequence[str] | None = None,
+    batch_size: int = 1024,
+    window: ContextWindow | None = None,
+    pool_frames: int = 1_000_000,
+    max_frames: int = 1_000_000,
+) -> ShardsBench:
+    """Measure how fast a shard set is read, decoded, and turned into training batches.
+
+    Args:
+        location: Of the shard set.
+        splits: Which; all of them by default.
+        batch_size: Frames of a batch.
+        window: Context; the header's by default.
+        pool_frames: Frames in memory.
+        max_frames: Enough for a figure; at least one shard or batch is taken.
+    """
+    shard_set = open_shard_set(location)
+    chosen = list(splits or shard_set.header.splits)
+    context = window or ContextWindow(**shard_set.header.window)
+    source = ShardBatchSource(shard_set, chosen, batch_size, context, pool_frames)
+    batches = _rate((len(batch) for batch in source.epoch(0)), max_frames)
+    again = _rate((len(batch) for batch in source.epoch(1)), max_frames)
+    return ShardsBench(
+        read=_rate(_frames_read(shard_set, chosen, decode=False), max_frames),
+        decoded=_rate(_frames_read(shard_set, chosen, decode=True), max_frames),
+        batches=batches,
+        batches_in_memory=again,
+    )
+
+
+def _frames_read(shard_set: ShardSet, splits: Sequence[str], decode: bool) -> Iterator[int]:
+    for shard in shard_set.shards(splits):
+        for utterance in shard_set.read(shard):
+            if decode:
+                shard_set.code.decode(utterance.targets, len(utterance))
+            yield len(utterance)
+
+
+def _rate(counts: Iterable[int], most: int) -> float:
+    """Return the frames a second at which something yields its counts of frames."""
+    start, done = time.perf_counter(), 0
+    for count in counts:
+        done += count
+        if done >= most:
+            break
+    return done / (time.perf_counter() - start)

@@ -1,0 +1,111 @@
+"""Options beside the default path: realignment, teachers that differ, other means and codes, a user's LM."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr_kd.am.checkpoint import read_card
+from asr_kd.config import load_recipe
+from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.distill.targets import dense_posteriors
+from asr_kd.errors import ModelError, StageError
+from asr_kd.experiment import open_pipeline
+from asr_kd.pipeline import Pipeline
+from asr_kd.recogniser import System, SystemCard, posterior_stream
+from asr_kd.report.results import Provenance, read_results
+from asr_kd.stages.base import WorkDir
+from asr_kd.stages.labels import alignment_facts
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
+BASE = ("corpus.options.utterances=6", "train.epochs=2", "student.train.epochs=2")
+DIFFERENT_TEACHERS = (
+    "teachers.variants=[{}, {frontend: {name: mfcc, options: {sampling_rate: 8000}}, "
+    "model: {options: {units: 24}}, window: {left: 3, right: 3}, data_share: 0.7}]"
+)
+
+
+def _pipeline(work: Path, *overrides: str) -> Pipeline:
+    folder = work.parent / f"{work.name}-recipe"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
+    recipe = load_recipe(folder, overrides=[*BASE, *overrides])
+    return open_pipeline(recipe, folder, work, None, PROVENANCE)
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("options") / "work"
+    _pipeline(work, DIFFERENT_TEACHERS).run(to_stage="align")
+    return work
+
+
+@pytest.fixture
+def work(aligned: Path, tmp_path: Path) -> Path:
+    shutil.copytree(aligned, tmp_path / "work")
+    return tmp_path / "work"
+
+
+def test_net_realigns(work: Path) -> None:
+    before = alignment_facts(WorkDir(work))
+    pipeline = _pipeline(work, DIFFERENT_TEACHERS, "align.realign=true")
+    pipeline.run("align", "align", force=True)
+    after = alignment_facts(WorkDir(work))
+    assert after["splits"]["train"]["aligned"] == before["splits"]["train"]["aligned"] == 24
+    assert after["fingerprint"] != before["fingerprint"]
+    assert sum(after["pdf_counts"]) == sum(before["pdf_counts"])
+
+
+def test_teachers_that_differ_make_one_geometric_ensemble(work: Path) -> None:
+    overrides = (DIFFERENT_TEACHERS, "ensemble.averaging=geometric", "ensemble.code={name: dense}")
+    _pipeline(work, *overrides).run()
+    place = WorkDir(work)
+    assert read_card(place.models / "teacher-02").frontend.name == "mfcc"
+    header = open_shard_set(place.shards).header
+    assert header.averaging == "geometric"
+    assert header.frontend["name"] == "fbank"
+    assert read_results(work / "results.json").row("student", "test").wer is not None
+
+
+def test_weighted_ensemble_that_ignores_a_teacher_is_the_other_one(work: Path) -> None:
+    weighted = ("ensemble.averaging=weighted", "ensemble.weights=[1.0, 0.0]", "ensemble.temperature=1")
+    overrides = (DIFFERENT_TEACHERS, *weighted, "ensemble.code={name: dense}")
+    _pipeline(work, *overrides).run(to_stage="ensemble")
+    place = WorkDir(work)
+    shard_set = open_shard_set(place.shards)
+    first = System.load(SystemCard(models=("teacher-01",)), place.models)
+    key = next(iter(first.frontends()))
+    stored = {u.utt_id: u for shard in shard_set.shards(["dev"]) for u in shard_set.read(shard)}
+    for utt_id, log_p in posterior_stream(first, {key: place.feature_store(key, "dev")}, stored):
+        soft = shard_set.code.decode(stored[utt_id].targets, len(log_p))
+        kept = dense_posteriors(soft, log_p.shape[1]).numpy()
+        np.testing.assert_allclose(kept, np.exp(log_p), atol=2e-3)
+
+
+def test_users_arpa_file_is_decoded_with(work: Path, tmp_path: Path) -> None:
+    _pipeline(work, DIFFERENT_TEACHERS).run()
+    # A grammar of one word: whatever was said, nothing else can be recognised.
+    arpa = tmp_path / "one.arpa"
+    arpa.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-0.3\t</s>\n-99\t<s>\n-0.3\tboca\n\n\\end\\\n")
+    overrides = (DIFFERENT_TEACHERS, f"language_model.arpa={arpa}")
+    with pytest.raises(StageError, match=r"language_model.arpa was None, is"):
+        _pipeline(work, *overrides).run()
+    _pipeline(work, *overrides).run("decode", force=True)
+    texts = (work / "decode" / "student-01" / "test.txt").read_text().split()
+    assert {word for word in texts if not word.startswith("s")} == {"boca"}
+
+
+def test_model_of_another_senone_inventory_is_refused(work: Path) -> None:
+    pipeline = _pipeline(work, DIFFERENT_TEACHERS)
+    pipeline.run(to_stage="teachers")
+    card = work / "models" / "teacher-02" / "model.json"
+    fields = json.loads(card.read_text())
+    fields["tree_fingerprint"] = "another"
+    card.write_text(json.dumps(fields))
+    with pytest.raises(ModelError, match=r"teacher-02: the models have different senones"):
+        pipeline.run("baseline", "ensemble")
