@@ -16,6 +16,15 @@ Item = TypeVar("Item")
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+_plain_lines = False
+
+
+def use_plain_lines() -> None:
+    """Print lines even on a terminal, for processes that share it with others."""
+    global _plain_lines  # noqa: PLW0603  # one terminal a process
+    _plain_lines = True
+
+
 def say(message: str) -> None:
     """Print one line for the user to standard error."""
     print(message, file=sys.stderr, flush=True)
@@ -94,7 +103,11 @@ class _BarMeter(Meter):
 def progress(what: str, total: int | None = None, unit: str = "items") -> Iterator[Meter]:
     """Yield a meter for long work; draw a bar on a terminal, print a line each 15 s elsewhere."""
     console = Console(stderr=True)
-    meter = _BarMeter(what, total, unit, console) if sys.stderr.isatty() else Meter(what, total, unit)
+    meter = (
+        _BarMeter(what, total, unit, console)
+        if sys.stderr.isatty() and not _plain_lines
+        else Meter(what, total, unit)
+    )
     try:
         yield meter
     finally:

@@ -1,14 +1,25 @@
-"""``shards info`` and ``shards verify``."""
+"""``shards info``, ``verify`` and ``plan``."""
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from asr_kd.config import Recipe
+from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
 from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.errors import StageError
+from asr_kd.recogniser import System
+from asr_kd.stages.base import WorkDir
+from asr_kd.stages.ensemble import SHARD_SPLITS, code_text, sample_posteriors
+
+_PLAN_COLUMNS = ("B/frame", "total MB", "KL mean", "KL p99", "TV", "top-1 %", "mass %", "kept", "writing s")
 
 app = typer.Typer(no_args_is_help=True, help="Look at posterior shard sets.")
 
@@ -23,12 +34,11 @@ def info(shards: ShardsArgument) -> None:
     header = open_shard_set(shards).header
     table = Table(show_header=False, box=None)
     sizes = ", ".join(f"{name} {value:.1f}" for name, value in header.bytes_per_frame().items())
-    code = " ".join(f"{key}={value}" for key, value in header.code.model_dump().items())
     for name, value in (
         ("format", header.format_version),
         ("averaging", header.averaging),
         ("temperature", f"{header.temperature:g}"),
-        ("code", code),
+        ("code", code_text(header.code)),
         ("teachers", len(header.teachers)),
         ("frontend", f"{header.frontend['name']}, {header.feature_dim} values, cmvn {header.cmvn}"),
         ("senones", header.num_senones),
@@ -49,3 +59,70 @@ def verify(shards: ShardsArgument) -> None:
     shard_set.verify()
     splits = tuple(shard_set.header.splits)
     print(f"{shards}: {shard_set.header.num_frames(splits):,} frames of {', '.join(splits)} are whole")
+
+
+@app.command()
+def plan(
+    work_dir: Annotated[Path, typer.Argument(metavar="WORKDIR", help="A work folder with trained teachers.")],
+    utterances: Annotated[int, typer.Option("--utterances", min=1, help="Size of the sample.")] = 40,
+    max_bytes: Annotated[
+        float | None, typer.Option("--max-bytes-per-frame", help="Budget: targets' bytes a frame.")
+    ] = None,
+    max_divergence: Annotated[
+        float | None, typer.Option("--max-divergence", help="Budget: mean KL(dense || stored) in nats.")
+    ] = None,
+) -> None:
+    """Label a sample and predict, for several codes, size, error and writing time of the shards."""
+    work = WorkDir(work_dir)
+    if not work.run_facts.is_file():
+        raise StageError("not a work folder", where=work_dir, expected=work.run_facts.name)
+    recipe = Recipe.model_validate(json.loads(work.run_facts.read_text(encoding="utf-8"))["recipe"])
+    system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models)
+    start = time.perf_counter()
+    sample = sample_posteriors(work, system, recipe.ensemble, utterances)
+    labelling_rate = sum(len(log_q) for _, log_q in sample) / (time.perf_counter() - start)
+    estimates = make_plan(sample)
+    frame_shift = next(iter(system.frontends().values())).frame_shift
+    num_frames = sum(
+        row.num_frames(frame_shift)
+        for split in SHARD_SPLITS
+        if split in work.splits()
+        for row in work.utterances(split)
+    )
+    _print_plan(estimates, num_frames, labelling_rate)
+    if max_bytes is not None or max_divergence is not None:
+        budget = Budget(max_bytes_per_frame=max_bytes, max_divergence=max_divergence)
+        print(f"within the budget: {code_text(choose(estimates, budget).config)}")
+
+
+def _print_plan(estimates: list[CodeEstimate], num_frames: int, labelling_rate: float) -> None:
+    table = Table(
+        title=f"{num_frames:,} frames, labelled at {labelling_rate:,.0f} frames/s", title_justify="left"
+    )
+    table.add_column("code")
+    for column in (
+        "B/frame",
+        "total MB",
+        "KL mean",
+        "KL p99",
+        "TV",
+        "top-1 %",
+        "mass %",
+        "kept",
+        "writing s",
+    ):
+        table.add_column(column, justify="right")
+    for estimate in estimates:
+        table.add_row(
+            code_text(estimate.config),
+            f"{estimate.bytes_per_frame:.1f}",
+            f"{estimate.total_bytes(num_frames) / 1e6:,.1f}",
+            f"{estimate.divergence:.5f}",
+            f"{estimate.divergence_p99:.5f}",
+            f"{estimate.total_variation:.5f}",
+            f"{100 * estimate.top1_agreement:.2f}",
+            f"{100 * estimate.mass_kept:.2f}",
+            f"{estimate.senones_kept:.1f}",
+            f"{estimate.writing_seconds(num_frames) + num_frames / labelling_rate:,.0f}",
+        )
+    Console(width=None if Console().is_terminal else 130).print(table, markup=False)

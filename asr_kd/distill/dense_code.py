@@ -8,6 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from asr_kd.distill.bits import byte_tensor
 from asr_kd.distill.targets import SoftTargets
 
 
@@ -37,9 +38,14 @@ class DenseCode:
         least = torch.finfo(torch.float16).min
         return log_q.float().clamp_min(least).half().cpu().contiguous().numpy().tobytes()
 
-    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+    def refusal(self, power: float) -> str | None:
+        """Return why posteriors cannot be decoded at a power: they always can."""
+        return None
+
+    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return dense targets, float16 ``[T, S]``."""
         if len(data) != 2 * num_frames * self.num_senones:
             raise ValueError(f"{2 * num_frames * self.num_senones} bytes expected, got {len(data)}")
-        log_q = torch.frombuffer(bytearray(data), dtype=torch.float16)
-        return SoftTargets(log_q.float().exp_().half().reshape(num_frames, self.num_senones))
+        log_q = byte_tensor(data).view(torch.float16).float().reshape(num_frames, self.num_senones)
+        probs = log_q.exp_() if power == 1 else torch.softmax(power * log_q, dim=1)
+        return SoftTargets(probs.half())

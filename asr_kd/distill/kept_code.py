@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,12 +23,15 @@ class _Kept(BaseModel):
         tail: What becomes of the mass of senones that are not kept: kept as one extra class, or given to the
             kept ones in proportion (biased, as other toolkits do), or dropped (biased too).
         steps: Levels an octave of the kept probabilities.
+        powers: Powers ``T / T'`` for which the tail's mass is stored too, so that the student may be trained
+            at other temperatures T' than the stored T: ``[0.5]`` for twice the temperature.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tail: Literal["class", "renormalise", "dropped"] = "class"
     steps: int = Field(default=8, ge=1, le=16)
+    powers: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
 class TopK(_Kept):
@@ -90,8 +94,15 @@ class KeptCode:
         data = pack_entries(entries_of_rows(Rows(ids, codes, kept)), len(log_q), self.num_senones)
         if not self._has_tail:
             return data
-        tail = self._masses.nearest(1 - (top.exp() * kept).sum(1)).clamp_(max=254)
-        return data + pack_streams([torch.diff(tail, prepend=tail.new_zeros(1)) & 0xFF])
+        tails = [self._tail(log_q.float(), top, kept, power) for power in (1.0, *self.config.powers)]
+        return data + pack_streams([torch.diff(tail, prepend=tail.new_zeros(1)) & 0xFF for tail in tails])
+
+    def _tail(self, log_q: Tensor, top: Tensor, kept: Tensor, power: float) -> Tensor:
+        """Return the codes of the tails' masses ``[T]`` in the posteriors raised to a power."""
+        total = (power * log_q).logsumexp(1, keepdim=True)
+        mass = ((power * top - total).exp() * kept).sum(1)
+        # The last code would leave the kept senones nothing to share.
+        return self._masses.nearest(1 - mass).clamp_(max=254)
 
     def _kept(self, top: Tensor) -> Tensor:
         """Return which of the most probable senones ``[T, K]`` are kept; the first always is."""
@@ -103,23 +114,37 @@ class KeptCode:
             kept[:, 1:] = top[:, 1:].exp() >= self.config.least
         return kept
 
-    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+    def refusal(self, power: float) -> str | None:
+        """Return why posteriors cannot be decoded at a power, or None when they can."""
+        if (
+            power == 1
+            or not self._has_tail
+            or any(math.isclose(power, known) for known in self.config.powers)
+        ):
+            return None
+        stored = list(self.config.powers) or "none"
+        return f"tails are not stored for the power T / T' = {power:g} (code.powers: {stored})"
+
+    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return targets of T frames, float16; the kept senones of a row are sorted by id."""
         reader = Reader(data)
         entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
         rows = rows_of_entries(entries, num_frames, self._k)
         if not bool(rows.kept[:, 0].all()) or int(rows.codes.max()) >= self._grid.num_codes:
             raise ValueError("a frame without senones, or an unknown level")
-        probs = torch.where(rows.kept, self._grid.levels()[rows.codes], 0.0)
+        probs = torch.where(rows.kept, self._grid.levels()[rows.codes].pow(power), 0.0)
         probs /= probs.sum(1, keepdim=True)
         ids = rows.ids.to(self._id_type)
-        if not self._has_tail:
-            reader.finish()
-            return SoftTargets(probs.half(), ids)
-        (changes,) = read_streams(reader, 1, num_frames)
+        tails = read_streams(reader, 1 + len(self.config.powers), num_frames) if self._has_tail else []
         reader.finish()
-        if len(changes) != num_frames:
-            raise ValueError(f"{num_frames} tails expected, got {len(changes)}")
-        tail = self._masses.masses(changes.cumsum(0) & 0xFF)
+        if any(len(tail) != num_frames for tail in tails):
+            raise ValueError(f"{num_frames} tails expected")
+        if not tails:
+            return SoftTargets(probs.half(), ids)
+        tail = self._masses.masses(tails[self._place(power)].cumsum(0) & 0xFF)
         probs = (probs * (1 - tail)[:, None]).half()
         return SoftTargets(probs, ids, tail.half() if self.config.tail == "class" else None)
+
+    def _place(self, power: float) -> int:
+        known = (1.0, *self.config.powers)
+        return next(place for place, value in enumerate(known) if math.isclose(power, value))

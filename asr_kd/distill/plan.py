@@ -141,7 +141,7 @@ def make_plan(
 def choose(estimates: Sequence[CodeEstimate], budget: Budget) -> CodeEstimate:
     """Return the estimate that a budget allows and that is best within it.
 
-    With a bound on bytes the best is the one of least divergence (of sampled codes: of least total variation);
+    With a bound on bytes the best is that of least divergence (of sampled codes: of least total variation);
     with a bound on divergence alone, the smallest.
 
     Raises:

@@ -91,8 +91,13 @@ class SampledCode:
         bits = _round_half(threshold, _uniform(generator, len(q), q))
         return Entries(frames[stays], ids[stays], codes[stays]), bits
 
-    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+    def refusal(self, power: float) -> str | None:
+        """Return why posteriors cannot be decoded at a power, or None when they can."""
+        return None if power == 1 else "a power of sampled posteriors would be biased"
+
+    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return targets of T frames, float16 probs; the kept senones of a row are sorted by id."""
+        assert power == 1
         reader = Reader(data)
         entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
         rows = rows_of_entries(entries, num_frames, self._k)

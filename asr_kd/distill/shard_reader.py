@@ -14,6 +14,7 @@ from torch import Tensor
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
 from asr_kd.distill.epoch_plan import Block, EpochPlan
 from asr_kd.distill.loss import NO_LABEL
+from asr_kd.distill.retemper import retempering_power
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import ShardSet
 from asr_kd.errors import ShardError
@@ -44,9 +45,11 @@ class ShardBatchSource:
         rank: Of this process.
         world_size: Number of processes; each sees its own part of the frames, in as many batches.
         features: Another frontend's features, joined by utt_id and frame; None takes the stored ones.
+        temperature: To bring the targets to; None leaves them at the stored one.
 
     Raises:
-        ShardError: For a split that is not stored; later, for damaged shards and features that do not fit.
+        ShardError: For a split that is not stored or a temperature that cannot be had; later, for damaged
+            shards and features that do not fit.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class ShardBatchSource:
         rank: int = 0,
         world_size: int = 1,
         features: FeatureLookup | None = None,
+        temperature: float | None = None,
     ) -> None:
         self._set = shard_set
         self._shards = shard_set.shards(splits)
@@ -67,6 +71,8 @@ class ShardBatchSource:
         self._seed = seed
         self._rank = rank
         self._features = features
+        header = shard_set.header
+        self._power = retempering_power(header, temperature or header.temperature, shard_set.location)
         counts = [shard.num_frames for shard in self._shards]
         self._fits = sum(counts) <= pool_frames
         # Two blocks are in memory: one that is used and the next one.
@@ -165,7 +171,7 @@ class ShardBatchSource:
         pdf_ids = utterance.pdf_ids
         labels = np.full(num_frames, NO_LABEL) if pdf_ids is None else pdf_ids
         try:
-            soft = self._set.code.decode(utterance.targets, num_frames)
+            soft = self._set.code.decode(utterance.targets, num_frames, self._power)
         except ValueError as error:
             raise ShardError(f"targets cannot be decoded: {error}", where=utterance.utt_id) from None
         return {

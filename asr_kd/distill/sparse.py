@@ -26,8 +26,16 @@ class PosteriorCode(Protocol):
     def encode(self, log_q: Tensor, key: str) -> bytes:
         """Return the bytes of log posteriors ``[T, S]``; ``key`` seeds what is random."""
 
-    def decode(self, data: bytes, num_frames: int) -> SoftTargets:
+    def refusal(self, power: float) -> str | None:
+        """Return why posteriors cannot be decoded at a power, or None when they can."""
+
+    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return targets of T frames: float16 probs, int16 or int32 ids.
+
+        Args:
+            data: What :meth:`encode` returned.
+            num_frames: T.
+            power: The posteriors are raised to it and normalised; one that has no :meth:`refusal`.
 
         Raises:
             ValueError: When the bytes are not those of ``num_frames`` frames in this code.

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field
+from torch import Tensor
 
 from asr_kd.am.prior import log_prior
 from asr_kd.data.frame_store import FrameStore
+from asr_kd.data.manifest import spread_evenly
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
+from asr_kd.distill.kept_code import Threshold
+from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
-from asr_kd.distill.topk_code import TopK
 from asr_kd.errors import ShardError
-from asr_kd.progress import track
+from asr_kd.progress import say, track
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
@@ -36,13 +40,15 @@ class EnsembleConfig(Settings):
         weights: One a teacher, for the weighted mean.
         temperature: T of the stored posteriors (Hinton, Vinyals & Dean report 2 as best for speech).
         code: Of the stored posteriors.
+        budget: Bounds of size or error; within them a plan over a sample picks the code instead of ``code``.
         shard_frames: A shard is full once it has as many frames.
     """
 
     averaging: Averaging = "arithmetic"
     weights: tuple[float, ...] | None = None
     temperature: float = Field(2.0, gt=0)
-    code: CodeConfig = TopK(name="topk", k=24)
+    code: CodeConfig = Threshold(least=0.001, k=96)
+    budget: Budget | None = None
     shard_frames: int = Field(100_000, ge=1)
 
     def system(self, num_teachers: int) -> SystemCard:
@@ -88,7 +94,7 @@ class EnsembleStage(Stage):
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Label every frame; shards that are finished are not written again."""
         system = System.load(self.config.system(self.num_teachers), work.models)
-        facts = self._facts(work, system)
+        facts = self._facts(work, system, self._code(work, system))
         try:
             writer = ShardSetWriter(work.shards, facts, self.config.shard_frames)
         except ShardError:
@@ -106,14 +112,22 @@ class EnsembleStage(Stage):
             "bytes/frame": f"{sizes['targets']:.1f} targets, {sizes['total']:.1f} in all",
         }
 
-    def _facts(self, work: WorkDir, system: System) -> ShardSetFacts:
+    def _code(self, work: WorkDir, system: System) -> CodeConfig:
+        if self.config.budget is None:
+            return self.config.code
+        estimates = make_plan(sample_posteriors(work, system, self.config))
+        chosen = choose(estimates, self.config.budget)
+        say(f"code within the budget: {code_text(chosen.config)}, {chosen.bytes_per_frame:.1f} bytes/frame")
+        return chosen.config
+
+    def _facts(self, work: WorkDir, system: System, code: CodeConfig) -> ShardSetFacts:
         hmm = read_hmm(work)
         frontend = FrameStore(work.features(self.student.features.key, "train")).meta["frontend"]
         return ShardSetFacts(
             averaging=self.config.averaging,
             weights=self.config.weights,
             temperature=self.config.temperature,
-            code=self.config.code,
+            code=code,
             teachers=tuple(model.fingerprint for model in system.models),
             frontend=frontend,
             cmvn=frontend["cmvn"],
@@ -134,11 +148,35 @@ class EnsembleStage(Stage):
         for utt_id in track(stored.utt_ids, f"ensemble {split}", len(stored), "utterances"):
             if writer.is_written(split, utt_id):
                 continue
-            logits = [model.logits(inputs[feature_config(model).key].get(utt_id)) for model in system.models]
-            log_q = ensemble_log_posteriors(
-                logits, self.config.temperature, self.config.averaging, self.config.weights
-            )
+            log_q = tempered_posteriors(system, inputs, utt_id, self.config)
             # Audio without a transcript, or that failed to align, gets soft targets alone.
             pdf_ids = alignment.get(utt_id) if alignment is not None and utt_id in alignment else None
             labels = None if pdf_ids is None else np.array(pdf_ids)
             writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q)
+
+
+def tempered_posteriors(
+    system: System, inputs: Mapping[str, FrameStore], utt_id: str, config: EnsembleConfig
+) -> Tensor:
+    """Return the log of the teachers' averaged tempered posteriors of an utterance ``[T, S]``."""
+    logits = (model.logits(inputs[feature_config(model).key].get(utt_id)) for model in system.models)
+    return ensemble_log_posteriors(logits, config.temperature, config.averaging, config.weights)
+
+
+def sample_posteriors(
+    work: WorkDir, system: System, config: EnsembleConfig, num_utterances: int = 40
+) -> list[tuple[str, Tensor]]:
+    """Label some training utterances, spread evenly, to plan with."""
+    inputs = {key: work.feature_store(key, "train") for key in system.frontends()}
+    rows = spread_evenly(work.utterances("train"), num_utterances)
+    utt_ids = [row.utt_id for row in rows]
+    return [
+        (utt_id, tempered_posteriors(system, inputs, utt_id, config))
+        for utt_id in track(utt_ids, "labelling a sample", len(utt_ids), "utterances")
+    ]
+
+
+def code_text(config: CodeConfig) -> str:
+    """Return a code with its parameters as a few words."""
+    fields = config.model_dump()
+    return " ".join([str(fields.pop("name")), *(f"{key}={value}" for key, value in fields.items())])

@@ -27,6 +27,7 @@ from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.decode import BASELINE, DECODED_SPLITS, ENSEMBLE, STUDENT
+from asr_kd.stages.ensemble import code_text
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import peak_memory_bytes
 
@@ -151,14 +152,13 @@ def _setup(work: WorkDir, loss: dict[str, float], num_ensembles: int) -> Setup:
     header = _header(work)
     corpus = json.loads((work.corpus / "corpus.json").read_text(encoding="utf-8"))
     alignment = alignment_facts(work)["splits"]
-    code = header.code.model_dump()
     return Setup(
         num_teachers=len(header.teachers),
         averaging=header.averaging,
         temperature=header.temperature,
         soft_weight=loss["soft_weight"],
         hard_weight=loss["hard_weight"],
-        posterior_code=" ".join([code.pop("name"), *(f"{key}={value}" for key, value in code.items())]),
+        posterior_code=code_text(header.code),
         bytes_per_frame=header.bytes_per_frame()["targets"],
         num_senones=header.num_senones,
         num_train_frames=alignment["train"]["frames"],

@@ -27,6 +27,7 @@ from asr_kd.stages.labels import label_fingerprint, read_hmm
 from asr_kd.stages.nets import NetConfig, discard_models, provenance
 from asr_kd.stages.teachers import spread
 from asr_kd.train.loop import CHECKPOINT_FILE, fit
+from asr_kd.train.parallel import run_side_by_side
 
 _DEV_BATCH = 2048
 
@@ -37,7 +38,8 @@ class StudentConfig(Settings):
     Attributes:
         model: What its net has differently from the recipe's, such as fewer units.
         train: What it trains with differently from the recipe.
-        temperature: T of teacher and student; None takes the shards'.
+        temperature: T of teacher and student; None takes the shards'. Another one is refused where the
+            shards' averaging or code do not allow it.
         soft_weight: Of the soft term.
         hard_weight: Of the hard term (the paper's 0.5 is relative to a soft term of weight 1).
         seed: Of the first student.
@@ -115,10 +117,11 @@ class StudentStage(Stage):
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train what is not trained yet; the shards must be those of this work folder's alignment."""
         expected = {"tree": read_hmm(work).tree.fingerprint, "alignment": label_fingerprint(work)}
-        cards = [
-            train_student(work.shards, self.config, net, work.models / name, work.training / name, expected)
+        arguments = [
+            (work.shards, self.config, net, work.models / name, work.training / name, expected)
             for name, net in self.nets.items()
         ]
+        cards = run_side_by_side(train_student, arguments)
         return {"dev frame accuracy": spread(cards)}
 
 
@@ -143,8 +146,9 @@ def train_student(
     Raises:
         ShardError: When the shards were made for something else, naming the field.
     """
-    shard_set = open_shard_set(shards, {**_expected_fields(config, net_config), **(expected or {})})
+    shard_set = open_shard_set(shards, {**_expected_fields(net_config), **(expected or {})})
     header = shard_set.header
+    temperature = config.temperature or header.temperature
     identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
     loss_settings = config.model_dump(mode="json", include={"soft_weight", "hard_weight", "temperature"})
     trained_as = fingerprint({**identity, "loss": loss_settings})
@@ -166,7 +170,7 @@ def train_student(
             [split for split in ("train", "transfer") if split in header.splits],
         ),
         _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
-        DistillationLoss(config, header.temperature),
+        DistillationLoss(config, temperature),
         net_config.train,
         checkpoints,
         seed=net_config.seed,
@@ -174,7 +178,7 @@ def train_student(
     )
     facts = {
         **provenance(net_config, trained_as, result),
-        "loss": {**loss_settings, "temperature": header.temperature},
+        "loss": {**loss_settings, "temperature": temperature},
     }
     card = card.model_copy(update={"provenance": {**facts, "teachers": list(header.teachers)}})
     save_model(folder, net, card)
@@ -182,15 +186,12 @@ def train_student(
     return card
 
 
-def _expected_fields(config: StudentConfig, net: NetConfig) -> dict[str, object]:
-    fields: dict[str, object] = {
+def _expected_fields(net: NetConfig) -> dict[str, object]:
+    return {
         "frontend.name": net.features.name,
         "frontend.options": net.features.options,
         "cmvn": net.features.cmvn,
     }
-    if config.temperature is not None:
-        fields["temperature"] = config.temperature
-    return fields
 
 
 def _source(
@@ -207,6 +208,7 @@ def _source(
         net.window.window(),
         pool_frames=config.pool_frames,
         seed=net.seed,
+        temperature=config.temperature,
     )
 
 

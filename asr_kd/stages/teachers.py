@@ -12,6 +12,7 @@ from asr_kd.am.checkpoint import ModelCard
 from asr_kd.atomic import write_json
 from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
+from asr_kd.train.parallel import run_side_by_side
 
 
 def teacher_name(index: int) -> str:
@@ -104,7 +105,7 @@ def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
 
 
 def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> dict[str, Any]:
-    cards = [train_hard(work, net, name, search_path) for name, net in nets.items()]
+    cards = run_side_by_side(train_hard, [(work, net, name, search_path) for name, net in nets.items()])
     return {"dev frame accuracy": spread(cards)}
 
 

@@ -24,6 +24,7 @@ from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.distill.shard_tools import shards_bench, shards_info, shards_verify
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import Dense, TopK
 from asr_kd.distill.targets import soft_targets
@@ -96,7 +97,7 @@ def pairs(batches):
         soft = soft_targets(batch.targets)
         centre = batch.windows[:, 2].int().tolist()
         for row, (number, frame, _) in enumerate(centre):
-            kept = tuple(soft.ids[row].tolist())
+            kept = tuple(sorted(soft.ids[row].tolist()))
             rows.append((number, frame, int(batch.targets["pdf_ids"][row]), kept, float(soft.tail[row])))
     return rows
 
@@ -108,7 +109,9 @@ def expected_pairs():
         top = log_q.topk(4)
         for frame in range(LENGTHS[utt_id]):
             tail = 1 - float(top.values[frame].exp().sum())
-            rows.append((number, frame, int(pdf_ids[frame]), tuple(top.indices[frame].tolist()), tail))
+            rows.append(
+                (number, frame, int(pdf_ids[frame]), tuple(sorted(top.indices[frame].tolist())), tail)
+            )
     return rows
 
 
@@ -448,3 +451,47 @@ def test_a_set_behind_a_pipe_is_read(folder):
 
 def test_a_url_of_fsspec_is_read(folder):
     assert pairs(source(f"file://{folder}").epoch(0)) == pairs(source(folder).epoch(0))
+
+
+def test_a_geometric_mean_is_read_at_another_temperature(tmp_path):
+    write(tmp_path, facts(averaging="geometric", code=TopK(k=4, powers=(0.5,))))
+    rows = {}
+    for batch in source(tmp_path, temperature=4.0).epoch(0):
+        soft = soft_targets(batch.targets)
+        for row, (number, frame, _) in enumerate(batch.windows[:, 2].int().tolist()):
+            rows[number, frame] = float(soft.tail[row])
+    for number, utt_id in enumerate(LENGTHS):
+        q = (utterance(number, utt_id)[2] / 2).softmax(1)
+        tails = 1 - q.topk(4).values.sum(1)
+        assert [rows[number, frame] for frame in range(len(q))] == pytest.approx(tails.tolist(), abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "arithmetic mean of 2 teachers"),
+        ({"averaging": "weighted", "weights": (1.0, 2.0)}, "weighted mean of 2 teachers"),
+        ({"averaging": "geometric"}, "tails are not stored"),
+    ],
+)
+def test_a_temperature_that_cannot_be_had_is_refused_with_the_reason(tmp_path, changes, reason):
+    write(tmp_path, facts(**changes))
+    with pytest.raises(ShardError, match=f"cannot be changed.*{reason}.*expected 2.0, got 4.0"):
+        source(tmp_path, temperature=4.0)
+    assert source(tmp_path, temperature=2.0).num_frames == sum(LENGTHS.values())
+
+
+def test_one_teacher_may_be_tempered_again_whatever_the_mean(tmp_path):
+    write(tmp_path, facts(averaging="weighted", weights=(0.0, 2.0), code=Dense()))
+    assert source(tmp_path, temperature=4.0).num_frames == sum(LENGTHS.values())
+
+
+def test_info_verify_and_bench_report(folder):
+    info = shards_info(folder)
+    assert info.splits[0].num_frames == sum(LENGTHS.values())
+    assert info.facts["temperature"] == "2"
+    assert shards_verify(folder, {"teachers": ["aa", "bb"]}) == info
+    with pytest.raises(ShardError, match="teachers differs"):
+        shards_verify(folder, {"teachers": ["aa"]})
+    bench = shards_bench(folder, batch_size=8)
+    assert min(bench.read, bench.decoded, bench.batches, bench.batches_in_memory) > 0

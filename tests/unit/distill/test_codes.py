@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -198,3 +199,38 @@ def test_a_recipe_chooses_a_code_by_name():
     for wrong in ({"name": "magic"}, {"name": "topk", "p": 0.5}, {"name": "topk", "k": 0}):
         with pytest.raises(ValidationError):
             Config(code=wrong)
+
+
+def tempered(log_q, power):
+    return (power * log_q).log_softmax(1)
+
+
+@pytest.mark.parametrize(
+    "config", [Dense(), TopK(k=8, powers=(0.5, 2.0)), TopK(k=8, tail="renormalise")], ids=str
+)
+@pytest.mark.parametrize("power", [0.5, 2.0])
+def test_posteriors_at_another_power_are_those_encoded_at_it(config, power):
+    log_q = log_posteriors()[1:]
+    code = make_code(config, 50)
+    data = code.encode(log_q, "a")
+    got = dense_posteriors(code.decode(data, 59, power), 50)
+    expected = dense_posteriors(code.decode(code.encode(tempered(log_q, power), "a"), 59), 50)
+    # Each is off by half a step of an eighth of an octave, the first to that power.
+    error = 2 ** ((1 + power) / 16) * 1.02 - 1
+    torch.testing.assert_close(got, expected, rtol=2 * error, atol=0.004)
+    torch.testing.assert_close(got.sum(1), torch.ones(59), atol=0.002, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "power", "reason"),
+    [
+        (TopK(k=5), 0.5, "tails are not stored"),
+        (TopK(k=5, powers=(0.5,)), 0.25, r"code.powers: \[0.5\]"),
+        (Sampled(k=5), 0.5, "biased"),
+        (Nucleus(), 2.0, "tails are not stored"),
+    ],
+)
+def test_a_power_that_cannot_be_had_is_refused(config, power, reason):
+    code = make_code(config, 50)
+    assert code.refusal(1.0) is None
+    assert re.search(reason, code.refusal(power))

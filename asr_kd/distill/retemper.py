@@ -1,0 +1,41 @@
+"""Whether stored posteriors can be had at another temperature than the one they were written with.
+
+For one teacher and for a geometric mean, ``q_T'`` is ``q_T`` to the power ``T / T'``, normalised: exact but
+for the code's quantisation, whose factor is raised to the same power. The arithmetic mean of several teachers'
+posteriors at T does not determine that at T'.
+"""
+
+from __future__ import annotations
+
+from asr_kd.distill.shard_header import ShardSetHeader
+from asr_kd.distill.sparse import make_code
+from asr_kd.errors import ShardError
+
+
+def retempering_power(header: ShardSetHeader, temperature: float, where: str = "") -> float:
+    """Return the power that takes the stored posteriors to a temperature, 1 for the stored one.
+
+    Args:
+        header: Of the shard set.
+        temperature: That the student is to be trained with.
+        where: The shard set, for the message.
+
+    Raises:
+        ShardError: With the reason, when averaging or code do not allow it.
+    """
+    power = header.temperature / temperature
+    if power == 1:
+        return power
+    num_teachers = sum(weight > 0 for weight in header.weights or (1.0,) * len(header.teachers))
+    reason = make_code(header.code, header.num_senones).refusal(power)
+    if header.averaging != "geometric" and num_teachers > 1:
+        reason = f"the {header.averaging} mean of {num_teachers} teachers tells nothing of other temperatures"
+    if reason is not None:
+        raise ShardError(
+            f"temperature cannot be changed after writing: {reason}",
+            where=where or None,
+            expected=header.temperature,
+            got=temperature,
+            hint="train at the stored temperature, or run the ensemble stage again",
+        )
+    return power

@@ -1,0 +1,58 @@
+"""Trains independent nets side by side: a thread each keeps a CPU busier than all threads on one small net."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from asr_kd.progress import use_plain_lines
+
+Result = TypeVar("Result")
+
+
+def default_jobs(num_tasks: int) -> int:
+    """Return how many nets to train at a time: one on a GPU, else one a core."""
+    if torch.cuda.is_available():
+        return 1
+    return max(1, min(num_tasks, os.cpu_count() or 1))
+
+
+def run_side_by_side(
+    function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], jobs: int | None = None
+) -> list[Result]:
+    """Call a function once for each tuple of arguments, in processes of their own.
+
+    Args:
+        function: Of a module's top level; it and its arguments are sent to the processes.
+        arguments: One tuple a call.
+        jobs: Calls at a time; None takes :func:`default_jobs`, 1 stays in this process.
+
+    Returns:
+        The results in the order of the arguments.
+    """
+    jobs = default_jobs(len(arguments)) if jobs is None else min(jobs, len(arguments))
+    if jobs <= 1:
+        return [function(*each) for each in arguments]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads,)) as pool:
+        futures = [pool.submit(function, *each) for each in arguments]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # The others need not be waited for: they go on from their checkpoints the next time.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _prepare(threads: int) -> None:
+    torch.set_num_threads(threads)
+    # Bars of several processes would overwrite each other.
+    use_plain_lines()
