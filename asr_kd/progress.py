@@ -102,12 +102,10 @@ class _BarMeter(Meter):
 @contextmanager
 def progress(what: str, total: int | None = None, unit: str = "items") -> Iterator[Meter]:
     """Yield a meter for long work; draw a bar on a terminal, print a line each 15 s elsewhere."""
-    console = Console(stderr=True)
-    meter = (
-        _BarMeter(what, total, unit, console)
-        if sys.stderr.isatty() and not _plain_lines
-        else Meter(what, total, unit)
-    )
+    if sys.stderr.isatty() and not _plain_lines:
+        meter: Meter = _BarMeter(what, total, unit, Console(stderr=True))
+    else:
+        meter = Meter(what, total, unit)
     try:
         yield meter
     finally:

@@ -16,7 +16,7 @@ from asr_kd.errors import AsrKdError
 NO_LABEL = -1
 """The pdf_id of a frame without a hard label, such as one of transfer audio."""
 
-_CHUNK_ELEMENTS = 1 << 18
+_CHUNK_ELEMENTS = 1 << 17
 
 
 @dataclass(frozen=True)

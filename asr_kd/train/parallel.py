@@ -1,4 +1,4 @@
-"""Trains independent nets side by side: a thread each keeps a CPU busier than all threads on one small net."""
+"""Trains independent nets side by side: one thread each keeps a CPU busier than all on one small net."""
 
 from __future__ import annotations
 
