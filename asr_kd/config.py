@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.errors import ConfigError
-from asr_kd.extraction import FeatureConfig
+from asr_kd.extraction import FeatureConfig, ViewConfig
 from asr_kd.stages.align import AlignConfig
 from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
@@ -100,6 +100,7 @@ class Recipe(Settings):
     train: TrainConfig = TrainConfig()
     teachers: TeachersConfig = TeachersConfig()
     baseline: BaselineConfig = BaselineConfig()
+    views: ViewConfig = ViewConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     student: StudentConfig = StudentConfig()
     language_model: LanguageModelConfig = LanguageModelConfig()

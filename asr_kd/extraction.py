@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.am.checkpoint import FrontendCard
 from asr_kd.atomic import atomic_dir
 from asr_kd.data.audio import load_utterance, resample
+from asr_kd.data.augment import AugmentConfig, augment
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance
 from asr_kd.fingerprint import fingerprint
@@ -26,6 +27,29 @@ _IN_FLIGHT = 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class ViewConfig(BaseModel):
+    """Augmented copies of the training and transfer audio, labelled by the teachers for the student.
+
+    Attributes:
+        count: Views beside the original; the student sees each utterance so many more times.
+        augment: What a view may do to an utterance; the same for the same utt_id and number of the view.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int = Field(0, ge=0)
+    augment: AugmentConfig = AugmentConfig()
+
+    def numbers(self) -> range:
+        """Return the numbers of all views; 0 is the original."""
+        return range(self.count + 1)
+
+
+def view_name(number: int) -> str:
+    """Return the name of a view in shards and folders; the original has none."""
+    return f"view{number}" if number else ""
 
 
 class FeatureConfig(BaseModel):
@@ -68,20 +92,35 @@ class FeatureConfig(BaseModel):
 
 
 def extract_split(
-    utterances: Sequence[Utterance], frontend: Frontend, config: FeatureConfig, folder: Path
+    utterances: Sequence[Utterance],
+    frontend: Frontend,
+    config: FeatureConfig,
+    folder: Path,
+    view: int = 0,
+    augmentation: AugmentConfig | None = None,
 ) -> int:
     """Extract and normalise the features of a split into a :class:`FrameStore` folder.
+
+    Args:
+        utterances: Of the split.
+        frontend: Built from ``config``.
+        config: Frontend and normalisation.
+        folder: Where to.
+        view: Number of the augmented view; 0 is the original.
+        augmentation: From what views are drawn.
 
     Returns:
         The number of frames.
     """
+    augmentation = augmentation or AugmentConfig()
     cmvn = Cmvn(config.cmvn)
     meta = {"frontend": config.card(frontend).model_dump()}
 
     def extract(utterance: Utterance) -> NDArray[np.float32]:
         audio = load_utterance(utterance)
         where = f"{utterance.utt_id} ({utterance.audio})"
-        return compute_features(frontend, audio.samples, audio.sampling_rate, resample, where)
+        samples = augment(audio.samples, audio.sampling_rate, utterance.utt_id, view, augmentation)
+        return compute_features(frontend, samples, audio.sampling_rate, resample, where)
 
     with atomic_dir(folder) as temporary:
         with FrameStoreWriter(temporary, "float32", (frontend.spec.dim,), meta) as writer:

@@ -16,7 +16,7 @@ from asr_kd.errors import AsrKdError
 NO_LABEL = -1
 """The pdf_id of a frame without a hard label, such as one of transfer audio."""
 
-_CHUNK_ELEMENTS = 1 << 17
+_CHUNK_ELEMENTS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,19 @@ class _LossTermsFunction(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, soft: SoftTargets, labels: Tensor, temperature: float, overwrite: bool
     ) -> tuple[Tensor, Tensor]:
-        soft_rows, hard_rows, log_sums, label_log_sums = [], [], [], []
+        # Made before the chunks: small tensors that outlive a chunk would leave holes in the heap behind it.
+        soft_rows, hard_rows, log_sums, label_log_sums = torch.zeros(
+            4, len(logits), device=logits.device
+        ).unbind()
         for rows in _chunks(logits):
             chunk = logits[rows].float()
-            scaled = chunk / temperature
-            part, log_sum = soft_cross_entropy_rows(scaled, soft.rows(rows))
-            soft_rows.append(part)
-            log_sums.append(log_sum)
-            hard, log_sum = _hard_rows(chunk, labels[rows], log_sum if temperature == 1 else None)
-            hard_rows.append(hard)
-            label_log_sums.append(log_sum)
+            soft_rows[rows], log_sums[rows] = soft_cross_entropy_rows(chunk / temperature, soft.rows(rows))
+            known = log_sums[rows] if temperature == 1 else None
+            hard_rows[rows], label_log_sums[rows] = _hard_rows(chunk, labels[rows], known)
         num_labels = (labels != NO_LABEL).sum().clamp_min(1)
-        ctx.save_for_backward(logits, labels, num_labels, torch.cat(log_sums), torch.cat(label_log_sums))
+        ctx.save_for_backward(logits, labels, num_labels, log_sums, label_log_sums)
         ctx.soft, ctx.temperature, ctx.overwrite, ctx.used = soft, temperature, overwrite, False
-        return torch.cat(soft_rows).mean(), torch.cat(hard_rows).sum() / num_labels
+        return soft_rows.mean(), hard_rows.sum() / num_labels
 
     @staticmethod
     @once_differentiable

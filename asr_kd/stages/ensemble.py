@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from asr_kd.am.prior import log_prior
+from asr_kd.data.augment import plan_view
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import spread_evenly
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
@@ -21,9 +22,11 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.errors import ShardError
+from asr_kd.extraction import ViewConfig, view_name
 from asr_kd.progress import say, track
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.features import VIEWED_SPLITS
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.stages.nets import NetConfig
 from asr_kd.stages.teachers import teacher_name
@@ -64,24 +67,31 @@ class EnsembleStage(Stage):
         config: Averaging, temperature and code.
         num_teachers: How many teachers there are.
         student: The net that will learn from the shards: its features are stored.
+        views: Augmented copies; the teachers label exactly what the student sees.
     """
 
     name = "ensemble"
     needs = ("features", "align", "teachers")
 
-    def __init__(self, config: EnsembleConfig, num_teachers: int, student: NetConfig) -> None:
+    def __init__(
+        self, config: EnsembleConfig, num_teachers: int, student: NetConfig, views: ViewConfig
+    ) -> None:
         self.config = config
         self.num_teachers = num_teachers
         self.student = student
+        self.views = views
 
     def settings(self) -> dict[str, Any]:
         """Return the averaging and the stored features."""
-        return {
+        settings = {
             "ensemble": self.config.model_dump(mode="json"),
             "num_teachers": self.num_teachers,
             "student_features": self.student.features.model_dump(mode="json"),
             "window": self.student.window.model_dump(mode="json"),
         }
+        if self.views.count:
+            settings["views"] = self.views.model_dump(mode="json")
+        return settings
 
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return the header, which is written last."""
@@ -104,7 +114,8 @@ class EnsembleStage(Stage):
         with writer:
             for split in SHARD_SPLITS:
                 if split in work.splits():
-                    self._write_split(work, system, writer, split)
+                    for view in self.views.numbers() if split in VIEWED_SPLITS else (0,):
+                        self._write_split(work, system, writer, split, view)
         header = writer.finish()
         sizes = header.bytes_per_frame()
         return {
@@ -138,21 +149,26 @@ class EnsembleStage(Stage):
             num_senones=hmm.num_pdfs,
             prior=tuple(np.exp(log_prior(read_pdf_counts(work)).astype(np.float64)).tolist()),
             window=self.student.window.model_dump(),
+            views=tuple(view_name(view) for view in self.views.numbers()),
             hmm=hmm.to_json(),
         )
 
-    def _write_split(self, work: WorkDir, system: System, writer: ShardSetWriter, split: str) -> None:
-        stored = work.feature_store(self.student.features.key, split)
-        inputs = {key: work.feature_store(key, split) for key in system.frontends()}
+    def _write_split(
+        self, work: WorkDir, system: System, writer: ShardSetWriter, split: str, view: int
+    ) -> None:
+        name = view_name(view)
+        stored = work.feature_store(self.student.features.key, split, name)
+        inputs = {key: work.feature_store(key, split, name) for key in system.frontends()}
         alignment = work.alignment(split) if (work.align / split).is_dir() else None
-        for utt_id in track(stored.utt_ids, f"ensemble {split}", len(stored), "utterances"):
-            if writer.is_written(split, utt_id):
+        for utt_id in track(stored.utt_ids, f"ensemble {split} {name}".strip(), len(stored), "utterances"):
+            if writer.is_written(split, utt_id, name):
                 continue
             log_q = tempered_posteriors(system, inputs, utt_id, self.config)
-            # Audio without a transcript, or that failed to align, gets soft targets alone.
-            pdf_ids = alignment.get(utt_id) if alignment is not None and utt_id in alignment else None
-            labels = None if pdf_ids is None else np.array(pdf_ids)
-            writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q)
+            # Audio without a transcript, that failed to align or whose speed was changed: soft targets alone.
+            labelled = alignment is not None and utt_id in alignment
+            fits = plan_view(utt_id, view, self.views.augment).keeps_frames
+            labels = np.array(alignment.get(utt_id)) if alignment and labelled and fits else None
+            writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q, name)
 
 
 def tempered_posteriors(

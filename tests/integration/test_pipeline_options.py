@@ -109,3 +109,23 @@ def test_model_of_another_senone_inventory_is_refused(work: Path) -> None:
     card.write_text(json.dumps(fields))
     with pytest.raises(ModelError, match=r"teacher-02: the models have different senones"):
         pipeline.run("baseline", "ensemble")
+
+
+def test_students_shards_hold_augmented_views_that_the_teachers_labelled(work: Path) -> None:
+    views = ("views.count=2", "views.augment.speeds=[0.9, 1.0, 1.1]")
+    _pipeline(work, *views).run("features", "ensemble", force=True)
+    shard_set = open_shard_set(WorkDir(work).shards)
+    assert shard_set.header.views == ("", "view1", "view2")
+    stored = {(u.utt_id, u.view): u for shard in shard_set.shards(["train"]) for u in shard_set.read(shard)}
+    assert len(stored) == 3 * 24
+    changed = 0
+    for (utt_id, view), utterance in stored.items():
+        original = stored[utt_id, ""]
+        if len(utterance) != len(original):
+            changed += 1
+            assert utterance.pdf_ids is None
+        elif view:
+            assert utterance.pdf_ids is not None
+            assert not np.array_equal(utterance.features, original.features)
+    assert 10 < changed < 48
+    assert {u.view for shard in shard_set.shards(["dev"]) for u in shard_set.read(shard)} == {""}
