@@ -33,14 +33,14 @@ def build_stages(
     """
     teachers = recipe.teacher_nets()
     student = recipe.student_net()
-    features = [student.features, *(net.features for net in teachers)]
+    features = [recipe.align.features, student.features, *(net.features for net in teachers)]
     return [
         PrepareStage(recipe.corpus, corpus),
-        FeaturesStage(recipe.align.features, features, recipe.views, search_path),
+        FeaturesStage(features, search_path),
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),
         BaselineStage(recipe.baseline_nets(), teachers, search_path),
-        EnsembleStage(recipe.ensemble, len(teachers), student, recipe.views),
+        EnsembleStage(recipe.ensemble, len(teachers), student, recipe.views, search_path),
         StudentStage(recipe.student, student),
         DecodeStage(
             recipe.decode, recipe.language_model, recipe.ensemble.system(len(teachers)), recipe.student.count

@@ -35,9 +35,9 @@ class AlignmentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     silence_probability: float = Field(default=0.5, gt=0, lt=1)
-    transition_scale: float = Field(default=0.3, ge=0)
+    transition_scale: float = Field(default=0.1, ge=0)
     beam: float = Field(default=10.0, gt=0)
-    retry_beam: float = Field(default=100.0, gt=0)
+    retry_beam: float = Field(default=40.0, gt=0)
     max_failed_share: float = Field(default=0.02, ge=0, le=1)
 
 

@@ -104,13 +104,13 @@ class WorkDir:
         """Return a split's utterances."""
         return read_manifest(self.manifest(split))
 
-    def features(self, key: str, split: str, view: str = "") -> Path:
+    def features(self, key: str, split: str) -> Path:
         """Return the folder of a split's features; ``key`` tells the feature settings apart."""
-        return self.root / "features" / key / (f"{split}-{view}" if view else split)
+        return self.root / "features" / key / split
 
-    def feature_store(self, key: str, split: str, view: str = "") -> FrameStore:
+    def feature_store(self, key: str, split: str) -> FrameStore:
         """Open a split's features."""
-        return FrameStore(self.features(key, split, view))
+        return FrameStore(self.features(key, split))
 
     def alignment(self, split: str) -> FrameStore:
         """Open a split's alignment: one pdf_id a frame."""

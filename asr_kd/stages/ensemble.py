@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,17 +24,20 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.errors import ShardError
-from asr_kd.extraction import ViewConfig, view_name
+from asr_kd.extraction import ViewConfig, extract_split, view_name
 from asr_kd.progress import say, track
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.features import VIEWED_SPLITS
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.stages.nets import NetConfig
 from asr_kd.stages.teachers import teacher_name
 
 SHARD_SPLITS = ("train", "transfer", "dev")
 """Splits that are labelled: the student learns from the first two and is watched on the last."""
+
+
+VIEWED_SPLITS = ("train", "transfer")
+"""Splits that the student learns from: they alone have augmented views."""
 
 
 class EnsembleConfig(Settings):
@@ -68,18 +73,25 @@ class EnsembleStage(Stage):
         num_teachers: How many teachers there are.
         student: The net that will learn from the shards: its features are stored.
         views: Augmented copies; the teachers label exactly what the student sees.
+        search_path: The recipe's folder, where a user's frontend may lie.
     """
 
     name = "ensemble"
     needs = ("features", "align", "teachers")
 
     def __init__(
-        self, config: EnsembleConfig, num_teachers: int, student: NetConfig, views: ViewConfig
+        self,
+        config: EnsembleConfig,
+        num_teachers: int,
+        student: NetConfig,
+        views: ViewConfig,
+        search_path: Path | None,
     ) -> None:
         self.config = config
         self.num_teachers = num_teachers
         self.student = student
         self.views = views
+        self.search_path = search_path
 
     def settings(self) -> dict[str, Any]:
         """Return the averaging and the stored features."""
@@ -156,14 +168,42 @@ class EnsembleStage(Stage):
     def _write_split(
         self, work: WorkDir, system: System, writer: ShardSetWriter, split: str, view: int
     ) -> None:
+        with self._features(work, system, split, view) as stores:
+            self._label(work, system, writer, split, view, stores)
+
+    @contextmanager
+    def _features(
+        self, work: WorkDir, system: System, split: str, view: int
+    ) -> Iterator[dict[str, FrameStore]]:
+        """Yield the features of teachers and student by key; those of a view are made for the time."""
+        configs = {config.key: config for config in map(feature_config, system.models)}
+        configs[self.student.features.key] = self.student.features
+        if view == 0:
+            yield {key: work.feature_store(key, split) for key in configs}
+            return
+        with TemporaryDirectory(dir=work.root, prefix=".views-") as temporary:
+            for key, config in configs.items():
+                frontend = config.load(self.search_path)
+                folder = Path(temporary) / key
+                extract_split(work.utterances(split), frontend, config, folder, view, self.views.augment)
+            yield {key: FrameStore(Path(temporary) / key) for key in configs}
+
+    def _label(
+        self,
+        work: WorkDir,
+        system: System,
+        writer: ShardSetWriter,
+        split: str,
+        view: int,
+        stores: dict[str, FrameStore],
+    ) -> None:
         name = view_name(view)
-        stored = work.feature_store(self.student.features.key, split, name)
-        inputs = {key: work.feature_store(key, split, name) for key in system.frontends()}
+        stored = stores[self.student.features.key]
         alignment = work.alignment(split) if (work.align / split).is_dir() else None
         for utt_id in track(stored.utt_ids, f"ensemble {split} {name}".strip(), len(stored), "utterances"):
             if writer.is_written(split, utt_id, name):
                 continue
-            log_q = tempered_posteriors(system, inputs, utt_id, self.config)
+            log_q = tempered_posteriors(system, stores, utt_id, self.config)
             # Audio without a transcript, that failed to align or whose speed was changed: soft targets alone.
             labelled = alignment is not None and utt_id in alignment
             fits = plan_view(utt_id, view, self.views.augment).keeps_frames

@@ -7,7 +7,7 @@ import pytest
 
 from asr_kd.align.flat_start import FlatStartConfig
 from asr_kd.align.segments import segments
-from asr_kd.extraction import FeatureConfig, ViewConfig
+from asr_kd.extraction import FeatureConfig
 from asr_kd.pipeline import Pipeline
 from asr_kd.stages.align import AlignConfig, AlignStage
 from asr_kd.stages.base import WorkDir
@@ -33,7 +33,7 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> WorkDir:
     options = {"num_train": NUM_TRAIN, "num_dev": 12, "num_test": 12}
     stages = [
         PrepareStage(CorpusConfig(module="quickstart", options=options), None),
-        FeaturesStage(MFCC, [], ViewConfig(), None),
+        FeaturesStage([MFCC], None),
         AlignStage(AlignConfig(features=MFCC, flat_start=FLAT_START, num_processes=1), NetConfig(), None),
     ]
     Pipeline(stages, work).run()
