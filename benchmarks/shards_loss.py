@@ -1,6 +1,6 @@
 """Peak memory and time of the distillation loss at 14,000 senones and batch 4,096, dense and sparse.
 
-Each case runs in a process of its own; memory is what the process holds above the logits alone, over the logits.
+Each case runs in a process of its own; memory is the process's peak from before the logits on, over theirs.
 """
 
 from __future__ import annotations

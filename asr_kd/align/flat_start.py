@@ -44,10 +44,10 @@ class FlatStartConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_iterations: int = Field(default=24, ge=1)
-    realign_iterations: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 23)
+    num_iterations: int = Field(default=30, ge=1)
+    realign_iterations: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 29)
     total_gaussians: int = Field(default=1000, ge=1)
-    last_mixing_iteration: int = Field(default=18, ge=1)
+    last_mixing_iteration: int = Field(default=22, ge=1)
     mixing_power: float = Field(default=0.25, ge=0, le=1)
     min_frames_per_gaussian: float = Field(default=20.0, ge=1)
     min_occupancy: float = Field(default=3.0, gt=0)

@@ -11,7 +11,7 @@ from asr_kd.lang.hmm import Hmm
 
 Array = np.ndarray[Any, Any]
 
-_LOOP_LIMITS = (0.1, 0.99)
+_LOOP_LIMITS = (0.01, 0.99)
 
 
 class Segment(NamedTuple):
@@ -63,10 +63,9 @@ def visit_counts(pdf_ids: Array, num_pdfs: int) -> Array:
 def self_loop_probabilities(num_frames: Array, num_visits: Array) -> Array:
     """Return the self-loop probability of each pdf ``[S]`` from its frames and its visits ``[S]``.
 
-    One staying and one leaving are added to the counts, so that a rare pdf stays near one half. The
-    limits keep a state from vanishing: one that is left at once makes its own stay ever dearer.
+    One staying and one leaving are added to the counts, so that a rare pdf stays near one half.
 
-    Source: Kaldi ``TransitionModel::MleUpdate`` (with a floor of 0.01).
+    Source: Kaldi ``TransitionModel::MleUpdate``, which floors the probabilities at 0.01 too.
     """
     probabilities: Array = np.clip((num_frames - num_visits + 1) / (num_frames + 2), *_LOOP_LIMITS)
     return probabilities

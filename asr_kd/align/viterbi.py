@@ -26,7 +26,8 @@ class AlignmentConfig(BaseModel):
 
     Attributes:
         silence_probability: Of silence before the first word, after each word and after the last one.
-        transition_scale: Factor on the costs of the HMM's transitions.
+        transition_scale: Factor on the costs of the HMM's transitions. Well above the acoustic scale it
+            makes states vanish in training: one that is left at once makes its own loop ever dearer.
         beam: Of the first search.
         retry_beam: Of the second search, where the first finds no path.
         max_failed_share: Share of the utterances that may fail; above it, alignment is an error.

@@ -99,7 +99,7 @@ class KeptCode:
 
     def _tail(self, log_q: Tensor, top: Tensor, kept: Tensor, power: float) -> Tensor:
         """Return the codes of the tails' masses ``[T]`` in the posteriors raised to a power."""
-        total = (power * log_q).logsumexp(1, keepdim=True)
+        total = 0.0 if power == 1 else (power * log_q).logsumexp(1, keepdim=True)  # rows sum to 1 at power 1
         mass = ((power * top - total).exp() * kept).sum(1)
         # The last code would leave the kept senones nothing to share.
         return self._masses.nearest(1 - mass).clamp_(max=254)

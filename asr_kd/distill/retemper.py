@@ -1,8 +1,8 @@
 """Whether stored posteriors can be had at another temperature than the one they were written with.
 
 For one teacher and for a geometric mean, ``q_T'`` is ``q_T`` to the power ``T / T'``, normalised: exact but
-for the code's quantisation, whose factor is raised to the same power. The arithmetic mean of several teachers'
-posteriors at T does not determine that at T'.
+for the code's quantisation, whose factor is raised to the same power. The arithmetic mean of several
+teachers' posteriors at T does not determine that at T'.
 """
 
 from __future__ import annotations

@@ -8,15 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
-from asr_kd.data.frame_store import FrameStore
-from asr_kd.data.windows import ContextWindow, FramePool, PoolSource
+from asr_kd.data.block_source import StoreSource
+from asr_kd.data.windows import ContextWindow
 from asr_kd.errors import StageError
 from asr_kd.extraction import FeatureConfig
 from asr_kd.fingerprint import fingerprint
@@ -27,6 +26,7 @@ from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import CHECKPOINT_FILE, FitResult, cross_entropy, fit
 
 _DEV_BATCH = 2048
+_POOL_FRAMES = 4_000_000
 
 
 class WindowConfig(Settings):
@@ -127,31 +127,26 @@ def provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[st
     }
 
 
-def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> PoolSource:
-    """Return batches of a split's frames with the alignment's pdf_ids; dev comes unshuffled."""
-    store = work.feature_store(config.features.key, split)
+def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> StoreSource:
+    """Return batches of a split's frames with the alignment's pdf_ids."""
+    features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
     utt_ids = [
-        utt_id for utt_id in store.utt_ids if utt_id in alignment and _drawn(utt_id, config.seed, share)
+        utt_id for utt_id in features.utt_ids if utt_id in alignment and _drawn(utt_id, config.seed, share)
     ]
     if not utt_ids:
         raise StageError(
             f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"
         )
-    pool = hard_pool(store, alignment, utt_ids, config.window.window())
-    if split == "train":
-        return PoolSource(pool, config.train.batch_size, seed=config.seed)
-    return PoolSource(pool, _DEV_BATCH, shuffle=False, keep_last=True)
-
-
-def hard_pool(
-    features: FrameStore, alignment: FrameStore, utt_ids: list[str], window: ContextWindow
-) -> FramePool:
-    """Load utterances' features and pdf_ids into a pool, joined by utt_id."""
-    # Copies: the stores are read-only memory maps.
-    frames = [torch.from_numpy(np.array(features.get(utt_id))) for utt_id in utt_ids]
-    labels = [torch.from_numpy(np.array(alignment.get(utt_id))) for utt_id in utt_ids]
-    return FramePool(frames, {"pdf_ids": labels}, window)
+    return StoreSource(
+        features,
+        {"pdf_ids": alignment},
+        utt_ids,
+        config.train.batch_size if split == "train" else _DEV_BATCH,
+        config.window.window(),
+        _POOL_FRAMES,
+        config.seed,
+    )
 
 
 def _drawn(utt_id: str, seed: int, share: float) -> bool:

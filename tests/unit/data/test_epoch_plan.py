@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asr_kd.distill.epoch_plan import EpochPlan
+from asr_kd.data.epoch_plan import EpochPlan
 from asr_kd.errors import AsrKdError
 
 SHARDS = [[7, 1, 30, 12, 3], [50], [1, 1, 1], [5, 5, 5, 5], [100, 1]]
@@ -15,7 +15,7 @@ def frames_of(plan, order):
     batches = []
     for number in range(plan.num_blocks):
         block = plan.block(number, order)
-        frames = [(span.shard, frame) for span in block.spans for frame in range(span.first, span.last)]
+        frames = [(span.part, frame) for span in block.spans for frame in range(span.first, span.last)]
         assert len(frames) == sum(block.batch_sizes)
         assert len(batches) == block.first_batch
         for size in block.batch_sizes:

@@ -1,4 +1,4 @@
-"""Which frames each rank sees in which batch of an epoch, from the header's counts alone."""
+"""Which frames each rank sees in which batch of an epoch, from the counts of frames alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from asr_kd.errors import AsrKdError
 
 
 @dataclass(frozen=True)
-class ShardSpan:
-    """Part of a shard: its place in the header's order, first frame, and one past the last frame."""
+class PartSpan:
+    """Frames of a part of the corpus: the part's number, first frame and one past the last frame."""
 
-    shard: int
+    part: int
     first: int
     last: int
 
@@ -27,22 +27,22 @@ class Block:
     Attributes:
         first_batch: Of the epoch.
         batch_sizes: Frames of each batch.
-        spans: The frames, as parts of shards.
+        spans: The frames.
     """
 
     first_batch: int
     batch_sizes: tuple[int, ...]
-    spans: tuple[ShardSpan, ...]
+    spans: tuple[PartSpan, ...]
 
 
 class EpochPlan:
-    """The frames of the shards, in some order of the shards, dealt out to ranks, blocks and batches.
+    """The frames of a corpus's parts, in some order of the parts, dealt out to ranks, blocks and batches.
 
-    The frames stand in one line; rank r takes the r-th of W even parts, whatever shards its borders cut. All
+    The frames stand in one line; rank r takes the r-th of W even parts, whatever parts its borders cut. All
     ranks have the same number of batches, whose sizes differ by one at most, and no frame is left over.
 
     Args:
-        shard_frames: Frames of each shard in the header's order.
+        part_frames: Frames of each part.
         batch_size: Most frames of a batch.
         block_frames: Most frames of a block, though never less than a batch.
         rank: Of this process.
@@ -51,19 +51,19 @@ class EpochPlan:
 
     def __init__(
         self,
-        shard_frames: Sequence[int],
+        part_frames: Sequence[int],
         batch_size: int,
         block_frames: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        total = sum(shard_frames)
+        total = sum(part_frames)
         if batch_size < 1 or not 0 <= rank < world_size or total < world_size:
             raise AsrKdError(
                 "batches need a size of at least 1, a rank below the number of ranks, a frame for each rank",
                 got=f"size {batch_size}, rank {rank} of {world_size}, {total} frames",
             )
-        self._shard_frames = np.asarray(shard_frames, dtype=np.int64)
+        self._part_frames = np.asarray(part_frames, dtype=np.int64)
         self._first_frame = total * rank // world_size
         self.num_frames = total * (rank + 1) // world_size - self._first_frame
         most = -(-total // world_size)
@@ -76,26 +76,26 @@ class EpochPlan:
         """Return the block that holds a batch."""
         return ((batch + 1) * self.num_blocks - 1) // self.num_batches
 
-    def block(self, number: int, shard_order: Sequence[int]) -> Block:
-        """Return a block; ``shard_order`` is the epoch's permutation of the shards."""
+    def block(self, number: int, part_order: Sequence[int]) -> Block:
+        """Return a block; ``part_order`` is the epoch's permutation of the parts."""
         first_batch = self.num_batches * number // self.num_blocks
         last_batch = self.num_batches * (number + 1) // self.num_blocks
         edges = [self.first_frame(batch) for batch in range(first_batch, last_batch + 1)]
         sizes = tuple(after - before for before, after in pairwise(edges))
-        return Block(first_batch, sizes, self._spans(edges[0], edges[-1], shard_order))
+        return Block(first_batch, sizes, self._spans(edges[0], edges[-1], part_order))
 
     def first_frame(self, batch: int) -> int:
         """Return where a batch begins in the line of all ranks' frames."""
         return self._first_frame + self.num_frames * batch // self.num_batches
 
-    def _spans(self, first: int, last: int, shard_order: Sequence[int]) -> tuple[ShardSpan, ...]:
-        ends = self._shard_frames[list(shard_order)].cumsum()
+    def _spans(self, first: int, last: int, part_order: Sequence[int]) -> tuple[PartSpan, ...]:
+        ends = self._part_frames[list(part_order)].cumsum()
         spans = []
         for place in range(int(np.searchsorted(ends, first, side="right")), len(ends)):
-            start = int(ends[place] - self._shard_frames[shard_order[place]])
+            start = int(ends[place] - self._part_frames[part_order[place]])
             if start >= last:
                 break
             spans.append(
-                ShardSpan(shard_order[place], max(first, start) - start, min(last, int(ends[place])) - start)
+                PartSpan(part_order[place], max(first, start) - start, min(last, int(ends[place])) - start)
             )
         return tuple(span for span in spans if span.last > span.first)

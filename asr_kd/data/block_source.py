@@ -1,0 +1,206 @@
+"""Seeded batches of frames from parts of a corpus, with memory that does not grow with it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr_kd.data.epoch_plan import Block, EpochPlan
+from asr_kd.data.frame_store import FrameStore
+from asr_kd.data.windows import Batch, ContextWindow, FramePool
+from asr_kd.errors import AsrKdError
+
+FEATURES = "features"
+
+Frames = dict[str, Tensor]
+"""One utterance in memory: ``features`` and the targets, each ``[T, ...]``."""
+
+_PART_FRAMES = 50_000
+
+
+class BlockSource(ABC):
+    """A :class:`~asr_kd.data.windows.BatchSource` over parts of a corpus, such as shards.
+
+    Every epoch has a new seeded order of the parts. Blocks of them are loaded, the next one in a thread while
+    the batches of one are gathered; the frames of a block are shuffled over its batches. When all frames fit
+    in the pool they are loaded once and shuffled over the whole epoch. Every frame is seen once an epoch.
+
+    Args:
+        part_frames: Number of frames of each part.
+        batch_size: Most frames of a batch; sizes differ by one at most.
+        window: Context.
+        pool_frames: Most frames in memory.
+        seed: With the epoch it fixes the order.
+        rank: Of this process.
+        world_size: Number of processes; each sees its own part of the frames, in as many batches.
+    """
+
+    def __init__(
+        self,
+        part_frames: Sequence[int],
+        batch_size: int,
+        window: ContextWindow,
+        pool_frames: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._num_parts = len(part_frames)
+        self._window = window
+        self._seed = seed
+        self._rank = rank
+        self._fits = sum(part_frames) <= pool_frames
+        # Two blocks are in memory: one that is used and the next one.
+        self._plan = EpochPlan(part_frames, batch_size, pool_frames // 2, rank, world_size)
+        self._whole: FramePool | None = None
+        self._last_part: tuple[int, list[Frames]] | None = None
+
+    @abstractmethod
+    def _read(self, part: int) -> list[Frames]:
+        """Read a part's utterances."""
+
+    def _gather(self, pool: FramePool, frames: Tensor) -> Batch:
+        """Return a batch as the training wants it, from frames given by their index in a pool."""
+        return pool.gather(frames)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that this rank sees in one epoch."""
+        return self._plan.num_frames
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in one epoch, the same on every rank."""
+        return self._plan.num_batches
+
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from ``first_batch`` on, without reading blocks before it."""
+        if first_batch >= self.batches_per_epoch:
+            return
+        if self._fits:
+            yield from self._epoch_in_memory(epoch, first_batch)
+            return
+        order = torch.randperm(self._num_parts, generator=self._generator(epoch)).tolist()
+        numbers = range(self._plan.block_of(first_batch), self._plan.num_blocks)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks") as loader:
+            loading: Future[tuple[FramePool, int]] = loader.submit(
+                self._load, self._plan.block(numbers[0], order)
+            )
+            for number in numbers:
+                pool, offset = loading.result()
+                if number + 1 < self._plan.num_blocks:
+                    loading = loader.submit(self._load, self._plan.block(number + 1, order))
+                block = self._plan.block(number, order)
+                generator = self._generator(epoch, self._rank, number)
+                frames = torch.randperm(sum(block.batch_sizes), generator=generator) + offset
+                parts = torch.split(frames, list(block.batch_sizes))
+                for batch, part in enumerate(parts, start=block.first_batch):
+                    if batch >= first_batch:
+                        yield self._gather(pool, part)
+
+    def _epoch_in_memory(self, epoch: int, first_batch: int) -> Iterator[Batch]:
+        if self._whole is None:
+            self._whole = self._pool([each for part in range(self._num_parts) for each in self._read(part)])
+        order = torch.randperm(len(self._whole), generator=self._generator(epoch))
+        edges = [self._plan.first_frame(b) for b in range(first_batch, self.batches_per_epoch + 1)]
+        for first, last in pairwise(edges):
+            yield self._gather(self._whole, order[first:last])
+
+    def _generator(self, *path: int) -> torch.Generator:
+        state = np.random.SeedSequence([self._seed, *path]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state[0] >> 1))
+
+    def _load(self, block: Block) -> tuple[FramePool, int]:
+        """Return a pool of the utterances that a block touches, and where its first frame is in the pool."""
+        utterances: list[Frames] = []
+        offset = 0
+        for span in block.spans:
+            first = 0
+            for frames in self._read_or_keep(span.part):
+                last = first + len(frames[FEATURES])
+                if last > span.first and first < span.last:
+                    if not utterances:
+                        offset = span.first - first
+                    utterances.append(frames)
+                first = last
+        return self._pool(utterances), offset
+
+    def _read_or_keep(self, part: int) -> list[Frames]:
+        """Return a part's utterances; the last is kept, for the next block often begins with its rest."""
+        if self._last_part is None or self._last_part[0] != part:
+            self._last_part = part, self._read(part)
+        return self._last_part[1]
+
+    def _pool(self, utterances: list[Frames]) -> FramePool:
+        names = [name for name in utterances[0] if name != FEATURES]
+        return FramePool(
+            [frames[FEATURES] for frames in utterances],
+            {name: [frames[name] for frames in utterances] for name in names},
+            self._window,
+        )
+
+
+class StoreSource(BlockSource):
+    """Batches from stored features and stored targets, joined by utt_id.
+
+    Args:
+        features: float32 ``[T, D]`` an utterance.
+        targets: Stores by the target's name, such as ``pdf_ids``.
+        utt_ids: The utterances to take; all are in every store.
+        batch_size: Most frames of a batch.
+        window: Context.
+        pool_frames: Most frames in memory.
+        seed: With the epoch it fixes the order.
+
+    Raises:
+        AsrKdError: When features and targets differ in their number of frames, naming the utterance.
+    """
+
+    def __init__(
+        self,
+        features: FrameStore,
+        targets: dict[str, FrameStore],
+        utt_ids: Sequence[str],
+        batch_size: int,
+        window: ContextWindow,
+        pool_frames: int,
+        seed: int = 0,
+    ) -> None:
+        self._stores = {FEATURES: features, **targets}
+        lengths = [self._num_frames(utt_id) for utt_id in utt_ids]
+        ends = np.cumsum(lengths)
+        part_of = (ends - 1) // _PART_FRAMES
+        self._parts: list[list[str]] = [
+            [utt_ids[int(index)] for index in np.flatnonzero(part_of == part)] for part in np.unique(part_of)
+        ]
+        counts = [int(np.sum(np.asarray(lengths)[part_of == part])) for part in np.unique(part_of)]
+        super().__init__(counts, batch_size, window, pool_frames, seed)
+
+    def _num_frames(self, utt_id: str) -> int:
+        counts = {name: np.diff(store.span(utt_id)).item() for name, store in self._stores.items()}
+        if len(set(counts.values())) > 1:
+            raise AsrKdError(
+                "features and targets differ in their number of frames",
+                where=utt_id,
+                got=", ".join(f"{count} of {name}" for name, count in counts.items()),
+                hint="use one frame shift for models and aligner",
+            )
+        return int(counts[FEATURES])
+
+    def _read(self, part: int) -> list[Frames]:
+        return [
+            {name: _copied(store.get(utt_id)) for name, store in self._stores.items()}
+            for utt_id in self._parts[part]
+        ]
+
+
+def _copied(frames: np.ndarray[Any, Any]) -> Tensor:
+    """Return frames as a tensor; the stores are read-only memory maps, which torch does not accept."""
+    return torch.from_numpy(np.array(frames))

@@ -1,0 +1,166 @@
+"""Rates from shards on local disk to training batches, beside training itself and other layouts.
+
+All rates are frames a second. "Same targets" are the shards' features, labels and posteriors of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from shard_facts import benchmark_facts
+from synthetic_posteriors import synthetic_utterances
+from torch import nn
+
+from asr_kd.am.dnn import Dnn, DnnConfig
+from asr_kd.data.windows import Batch, ContextWindow
+from asr_kd.distill.kept_code import TopK
+from asr_kd.distill.loss import distillation_loss
+from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.distill.shard_tools import shards_bench
+from asr_kd.distill.shard_writer import ShardSetWriter
+from asr_kd.distill.targets import soft_targets
+
+WINDOW = ContextWindow(20, 5)
+
+
+def main() -> None:
+    """Write a shard set, then measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--senones", type=int, default=14_000)
+    parser.add_argument("--student-senones", type=int, default=120, help="of the net that sets the bar")
+    parser.add_argument("--utterances", type=int, default=200)
+    parser.add_argument("--kept", type=int, default=48)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--train-frames", type=int, default=40_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        large, small = Path(name) / "large", Path(name) / "small"
+        _write(large, arguments.utterances, arguments.senones, arguments.kept)
+        _write(small, arguments.utterances, arguments.student_senones, 24)
+        _reading(large, arguments)
+        _training(small, arguments)
+        _shuffling(small, arguments.batch)
+
+
+def _write(folder: Path, num_utterances: int, num_senones: int, kept: int) -> None:
+    with ShardSetWriter(folder, benchmark_facts(num_senones, TopK(k=kept)), shard_frames=8_000) as writer:
+        for utt_id, features, pdf_ids, log_q in synthetic_utterances(num_utterances, 400, num_senones):
+            writer.add("train", utt_id, features, pdf_ids, log_q)
+        writer.finish()
+
+
+def _reading(folder: Path, arguments: argparse.Namespace) -> None:
+    header = open_shard_set(folder).header
+    sizes = ", ".join(f"{name} {size:.1f}" for name, size in header.bytes_per_frame().items())
+    print(f"{arguments.senones} senones, {header.num_frames(('train',)):,} frames, B/frame: {sizes} (audio 320)")
+    bench = shards_bench(folder, batch_size=arguments.batch, pool_frames=40_000)
+    print(f"one process: read {bench.read:,.0f}, decoded {bench.decoded:,.0f}, batches {bench.batches:,.0f}")
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(arguments.workers), context.SimpleQueue()
+    workers = [
+        context.Process(target=_work, args=(folder, rank, arguments, barrier, queue))
+        for rank in range(arguments.workers)
+    ]
+    for worker in workers:
+        worker.start()
+    rates = [queue.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    print(f"{arguments.workers} workers as ranks, batches: {sum(rates):,.0f}")
+
+
+def _work(
+    folder: Path,
+    rank: int,
+    arguments: argparse.Namespace,
+    barrier: multiprocessing.Barrier,
+    queue: multiprocessing.SimpleQueue,
+) -> None:
+    torch.set_num_threads(1)
+    source = ShardBatchSource(
+        open_shard_set(folder), ["train"], arguments.batch, WINDOW, 40_000, 0, rank, arguments.workers
+    )
+    for batch in source.epoch(0):  # loads what Python and torch need
+        len(batch)
+        break
+    barrier.wait()
+    queue.put(_rate(source.epoch(1)))
+
+
+def _training(folder: Path, arguments: argparse.Namespace) -> None:
+    """Compare training from shards with the same loop on tensors in memory."""
+    header = open_shard_set(folder).header
+    total = header.num_frames(("train",))
+    in_memory = ShardBatchSource(open_shard_set(folder), ["train"], arguments.batch, WINDOW, total)
+    list(in_memory.epoch(0, in_memory.batches_per_epoch - 1))
+    streamed = ShardBatchSource(open_shard_set(folder), ["train"], arguments.batch, WINDOW, 40_000)
+    rates: dict[str, list[float]] = {"in memory": [], "from shards": []}
+    for epoch in range(3):
+        for name, source in (("in memory", in_memory), ("from shards", streamed)):
+            net = Dnn(40, WINDOW.width, header.num_senones, DnnConfig(hidden_layers=4, units=512, dropout=0.0))
+            rates[name].append(_rate(_trained(net, source.epoch(epoch)), arguments.train_frames))
+    best = {name: max(values) for name, values in rates.items()}
+    print(
+        f"student 4 x 512, {header.num_senones} senones: in memory {best['in memory']:,.0f}, from shards "
+        f"{best['from shards']:,.0f} ({100 * best['from shards'] / best['in memory']:.1f} %)"
+    )
+    print(f"batches alone, from these shards: {_rate(streamed.epoch(9)):,.0f}")
+
+
+def _trained(net: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
+    optimiser = torch.optim.AdamW(net.parameters(), 1e-3)
+    for batch in batches:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(batch.windows)
+        loss = distillation_loss(logits.float(), soft_targets(batch.targets), batch.targets["pdf_ids"], 2.0)
+        optimiser.zero_grad()
+        loss.total.backward()
+        optimiser.step()
+        yield batch
+
+
+def _shuffling(folder: Path, batch_size: int) -> None:
+    """Print the chance that two frames of a batch share an utterance, against the ideal."""
+    shard_set = open_shard_set(folder)
+    # The feature that a batch gets is the number of its utterance.
+    numbers: dict[str, int] = {}
+
+    def number(utt_id: str, view: str) -> torch.Tensor:
+        return torch.full((400, 1), float(numbers.setdefault(utt_id, len(numbers)))).numpy()
+
+    total = shard_set.header.num_frames(("train",))
+    for pool_frames in (total // 8, total // 4, total):
+        source = ShardBatchSource(
+            shard_set, ["train"], batch_size, ContextWindow(0, 0), pool_frames, features=number
+        )
+        shared = pairs = 0
+        for batch in source.epoch(0):
+            counts = torch.bincount(batch.windows[:, 0, 0].long())
+            shared += int((counts * (counts - 1)).sum())
+            pairs += len(batch) * (len(batch) - 1)
+        ideal = 399 / (total - 1)
+        print(
+            f"pool of {pool_frames / total:.2f} of the frames: two frames of a batch share an utterance with "
+            f"{shared / pairs:.5f}, ideal {ideal:.5f}"
+        )
+
+
+def _rate(batches: Iterable[Batch], most: int | None = None) -> float:
+    start, done = time.perf_counter(), 0
+    for batch in batches:
+        done += len(batch)
+        if most is not None and done >= most:
+            break
+    return done / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()
