@@ -31,5 +31,5 @@ def test_one_job_stays_in_this_process() -> None:
 
 
 def test_error_of_a_net_keeps_its_line() -> None:
-    with pytest.raises(ModelError, match="^net-2: the loss is not finite; lower the rate$"):
+    with pytest.raises(ModelError, match=r"^net-2: the loss is not finite; lower the rate$"):
         run_side_by_side(_fail, [(1,), (2,), (3,)], jobs=2)

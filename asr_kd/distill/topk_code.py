@@ -1,1 +1,0 @@
-from asr_kd.distill.kept_code import TopK as TopK
