@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import time
 
 import torch
+from peak_memory import peak_mib
 from torch.nn import functional
 
 from asr_kd.distill.loss import distillation_loss
@@ -44,11 +44,11 @@ def _measure(case: str, num_senones: int, batch: int, kept: int, queue: multipro
     generator = torch.Generator().manual_seed(0)
     # What torch loads and allocates for itself is paid before the first reading.
     _run(case, torch.randn(64, 300, generator=generator), 10)
-    before = _peak_mib()
+    before = peak_mib()
     logits = torch.randn(batch, num_senones, generator=generator)
     start = time.perf_counter()
     _run(case, logits, kept)
-    queue.put((_peak_mib() - before, time.perf_counter() - start))
+    queue.put((peak_mib() - before, time.perf_counter() - start))
 
 
 def _run(case: str, logits: torch.Tensor, kept: int) -> None:
@@ -71,10 +71,6 @@ def _run(case: str, logits: torch.Tensor, kept: int) -> None:
         total = distillation_loss(outputs, soft, labels, 2.0, 1.0, 0.5, overwrite_logits=overwrite).total
     if case != "forward":
         torch.autograd.grad(total, outputs)
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

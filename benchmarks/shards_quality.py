@@ -20,9 +20,14 @@ FAMILIES: dict[str, tuple[Callable[[int], CodeConfig], int]] = {
     "topk, renormalised": (lambda n: TopK(k=n, tail="renormalise"), 256),
     "topk, tail as a class": (lambda n: TopK(k=n), 256),
     "nucleus": (lambda n: Nucleus(p=n / 1000, k=256), 1000),
-    "threshold": (lambda n: Threshold(least=2 ** (-n / 16), k=256), 200),
+    "threshold": (lambda n: _threshold(n, 8), 200),
+    "threshold, 16 levels": (lambda n: _threshold(n, 16), 200),
     "sampled": (lambda n: Sampled(k=n), 256),
 }
+
+
+def _threshold(number: int, steps: int) -> Threshold:
+    return Threshold(least=2.0 ** (-number / 16), k=256, steps=steps)
 
 
 def main() -> None:
@@ -33,7 +38,7 @@ def main() -> None:
     parser.add_argument("--teachers", type=int, default=10)
     parser.add_argument("--utterances", type=int, default=6)
     parser.add_argument("--temperature", type=float, default=2.0)
-    parser.add_argument("--entropies", type=float, nargs="+", default=[1.5, 3.0], help="at T = 1, in nats")
+    parser.add_argument("--entropies", type=float, nargs="+", default=[1.5, 3.0], help="nats at T = 1")
     parser.add_argument("--sizes", type=float, nargs="+", default=[32, 64, 128], help="bytes a frame")
     arguments = parser.parse_args()
     posteriors = TriphonePosteriors(
@@ -44,12 +49,13 @@ def main() -> None:
         sample = posteriors.sample(arguments.temperature, posteriors.scale_for(entropy))
         num_frames = sum(len(log_q) for _, log_q in sample)
         print(
-            f"\n{posteriors.num_senones} senones, {arguments.teachers} teachers, {num_frames} frames, entropy "
-            f"{entropy:.2f} nats at T = 1, {mean_entropy(sample):.2f} at T = {arguments.temperature:g}"
+            f"\n{posteriors.num_senones} senones, {arguments.teachers} teachers, {num_frames} frames, "
+            "entropy "
+            f"{entropy:.2f} nats at T = 1 and {mean_entropy(sample):.2f} at {arguments.temperature:g}"
         )
         print(
-            f"{'budget':>6}  {'code':24} {'parameters':22} {'B/frame':>7} {'kept':>5} {'KL':>7} {'KL p99':>7} "
-            f"{'TV':>6} {'top-1':>6} {'mass':>5}"
+            f"{'budget':>6}  {'code':24} {'parameters':22} {'B/frame':>7} {'kept':>5} "
+            f"{'KL':>7} {'KL p99':>7} {'TV':>6} {'top-1':>6} {'mass':>5}"
         )
         for size in arguments.sizes:
             k = int(size / PLAIN_ENTRY_BYTES)

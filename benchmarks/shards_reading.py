@@ -1,6 +1,7 @@
 """Rates from shards on local disk to training batches, beside training itself and other layouts.
 
-All rates are frames a second. "Same targets" are the shards' features, labels and posteriors of one run.
+Rates are frames a second, and in brackets frames a second of processor time (all threads of a process), which
+other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from shard_facts import benchmark_facts
@@ -22,10 +24,10 @@ from asr_kd.data.windows import Batch, ContextWindow
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import open_shard_set
-from asr_kd.distill.shard_tools import shards_bench
 from asr_kd.distill.shard_writer import ShardSetWriter
-from asr_kd.distill.targets import soft_targets
+from asr_kd.distill.targets import SoftTargets, soft_targets
 
 WINDOW = ContextWindow(20, 5)
 
@@ -40,13 +42,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--train-frames", type=int, default=40_000)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as name:
         large, small = Path(name) / "large", Path(name) / "small"
         _write(large, arguments.utterances, arguments.senones, arguments.kept)
         _write(small, arguments.utterances, arguments.student_senones, 24)
         _reading(large, arguments)
-        _training(small, arguments)
+        for pool_frames in (40_000, arguments.utterances * 400):
+            _training(small, pool_frames, arguments)
         _shuffling(small, arguments.batch)
 
 
@@ -60,9 +65,15 @@ def _write(folder: Path, num_utterances: int, num_senones: int, kept: int) -> No
 def _reading(folder: Path, arguments: argparse.Namespace) -> None:
     header = open_shard_set(folder).header
     sizes = ", ".join(f"{name} {size:.1f}" for name, size in header.bytes_per_frame().items())
-    print(f"{arguments.senones} senones, {header.num_frames(('train',)):,} frames, B/frame: {sizes} (audio 320)")
-    bench = shards_bench(folder, batch_size=arguments.batch, pool_frames=40_000)
-    print(f"one process: read {bench.read:,.0f}, decoded {bench.decoded:,.0f}, batches {bench.batches:,.0f}")
+    print(
+        f"{arguments.senones} senones, {header.num_frames(('train',)):,} frames, B/frame: {sizes} (audio 320)"
+    )
+    shard_set = open_shard_set(folder)
+    utterances = [utterance for shard in shard_set.shards(["train"]) for utterance in shard_set.read(shard)]
+    source = ShardBatchSource(shard_set, ["train"], arguments.batch, WINDOW, 40_000)
+    read = _rate(utterance for shard in shard_set.shards(["train"]) for utterance in shard_set.read(shard))
+    decoded = _rate(shard_set.code.decode(utterance.targets, len(utterance)) for utterance in utterances)
+    print(f"one process: read {read}, decoded {decoded}, batches {_rate(source.epoch(0))}")
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(arguments.workers), context.SimpleQueue()
     workers = [
@@ -74,7 +85,8 @@ def _reading(folder: Path, arguments: argparse.Namespace) -> None:
     rates = [queue.get() for _ in workers]
     for worker in workers:
         worker.join()
-    print(f"{arguments.workers} workers as ranks, batches: {sum(rates):,.0f}")
+    total = Rate(sum(rate[0] for rate in rates), sum(rate[1] for rate in rates))
+    print(f"{arguments.workers} workers as ranks, batches: {total}")
 
 
 def _work(
@@ -92,27 +104,36 @@ def _work(
         len(batch)
         break
     barrier.wait()
-    queue.put(_rate(source.epoch(1)))
+    queue.put(tuple(_rate(source.epoch(1))))
 
 
-def _training(folder: Path, arguments: argparse.Namespace) -> None:
+def _training(folder: Path, pool_frames: int, arguments: argparse.Namespace) -> None:
     """Compare training from shards with the same loop on tensors in memory."""
+    print(f"pool of {pool_frames:,} frames:")
     header = open_shard_set(folder).header
     total = header.num_frames(("train",))
     in_memory = ShardBatchSource(open_shard_set(folder), ["train"], arguments.batch, WINDOW, total)
     list(in_memory.epoch(0, in_memory.batches_per_epoch - 1))
-    streamed = ShardBatchSource(open_shard_set(folder), ["train"], arguments.batch, WINDOW, 40_000)
-    rates: dict[str, list[float]] = {"in memory": [], "from shards": []}
+    streamed = ShardBatchSource(open_shard_set(folder), ["train"], arguments.batch, WINDOW, pool_frames)
+    rates: dict[str, list[Rate]] = {"in memory": [], "from shards": []}
     for epoch in range(3):
         for name, source in (("in memory", in_memory), ("from shards", streamed)):
-            net = Dnn(40, WINDOW.width, header.num_senones, DnnConfig(hidden_layers=4, units=512, dropout=0.0))
+            net = Dnn(
+                40, WINDOW.width, header.num_senones, DnnConfig(hidden_layers=4, units=512, dropout=0.0)
+            )
             rates[name].append(_rate(_trained(net, source.epoch(epoch)), arguments.train_frames))
-    best = {name: max(values) for name, values in rates.items()}
+    best = {
+        name: Rate(max(rate.wall for rate in values), max(rate.processor for rate in values))
+        for name, values in rates.items()
+    }
+    share = best["from shards"].processor / best["in memory"].processor
     print(
-        f"student 4 x 512, {header.num_senones} senones: in memory {best['in memory']:,.0f}, from shards "
-        f"{best['from shards']:,.0f} ({100 * best['from shards'] / best['in memory']:.1f} %)"
+        f"student 4 x 512, {header.num_senones} senones: in memory {best['in memory']}, from shards "
+        f"{best['from shards']}: {100 * share:.1f} % of the frames a second of processor time"
     )
-    print(f"batches alone, from these shards: {_rate(streamed.epoch(9)):,.0f}")
+    alone = _rate(streamed.epoch(9))
+    times = alone.processor / best["in memory"].processor
+    print(f"batches alone, from these shards: {alone}, {times:.1f} times the student's training")
 
 
 def _trained(net: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -153,13 +174,23 @@ def _shuffling(folder: Path, batch_size: int) -> None:
         )
 
 
-def _rate(batches: Iterable[Batch], most: int | None = None) -> float:
-    start, done = time.perf_counter(), 0
+class Rate(NamedTuple):
+    """Frames a second of a clock on the wall and of the processor."""
+
+    wall: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:,.0f} ({self.processor:,.0f})"
+
+
+def _rate(batches: Iterable[Batch | StoredUtterance | SoftTargets], most: int | None = None) -> Rate:
+    wall, processor, done = time.perf_counter(), time.process_time(), 0
     for batch in batches:
         done += len(batch)
         if most is not None and done >= most:
             break
-    return done / (time.perf_counter() - start)
+    return Rate(done / (time.perf_counter() - wall), done / (time.process_time() - processor))
 
 
 if __name__ == "__main__":

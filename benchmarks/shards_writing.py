@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from peak_memory import peak_mib
 from shard_facts import benchmark_facts
 from synthetic_posteriors import synthetic_utterances
 
@@ -38,7 +38,9 @@ def main() -> None:
         print(f"{num_frames:8} {peak:9.0f} {peak / first:6.3f} {rate:9,.0f}")
 
 
-def _write(num_utterances: int, num_senones: int, shard_frames: int, queue: multiprocessing.SimpleQueue) -> None:
+def _write(
+    num_utterances: int, num_senones: int, shard_frames: int, queue: multiprocessing.SimpleQueue
+) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         writer = ShardSetWriter(Path(folder), benchmark_facts(num_senones, TopK(k=48)), shard_frames)
@@ -50,7 +52,7 @@ def _write(num_utterances: int, num_senones: int, shard_frames: int, queue: mult
                 spent += time.perf_counter() - start
         header = writer.finish()
     num_frames = header.num_frames(("train",))
-    queue.put((num_frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, num_frames / spent))
+    queue.put((num_frames, peak_mib(), num_frames / spent))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ def synthetic_utterances(
 ) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
     """Yield utt_id, features ``[T, D]``, pdf_ids ``[T]`` and log posteriors ``[T, S]``.
 
-    Each state of about 5 frames has 200 likely senones whose logits fall with their rank, with noise from frame
-    to frame.
+    Each state of 5 frames has 200 likely senones whose logits fall with their rank, with noise from frame to
+    frame.
     """
     for number in range(num_utterances):
         generator = torch.Generator().manual_seed(number)

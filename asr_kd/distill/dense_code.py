@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from asr_kd.distill.bits import byte_tensor
 from asr_kd.distill.targets import SoftTargets
 
 
@@ -46,6 +46,7 @@ class DenseCode:
         """Return dense targets, float16 ``[T, S]``."""
         if len(data) != 2 * num_frames * self.num_senones:
             raise ValueError(f"{2 * num_frames * self.num_senones} bytes expected, got {len(data)}")
-        log_q = byte_tensor(data).view(torch.float16).float().reshape(num_frames, self.num_senones)
+        log_q = torch.from_numpy(np.frombuffer(data, dtype=np.float16).astype(np.float32))
+        log_q = log_q.reshape(num_frames, self.num_senones)
         probs = log_q.exp_() if power == 1 else torch.softmax(power * log_q, dim=1)
         return SoftTargets(probs.half())

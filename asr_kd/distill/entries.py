@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+
+from asr_kd.distill.bits import Array
 
 
 @dataclass(frozen=True)
@@ -18,52 +19,42 @@ class Entries:
         codes: Quantised probabilities ``[E]``, 0 to 255.
     """
 
-    frames: Tensor
-    ids: Tensor
-    codes: Tensor
+    frames: Array
+    ids: Array
+    codes: Array
 
     def __len__(self) -> int:
         return len(self.frames)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The same, one row a frame.
+class Places:
+    """Where entries stand in rows of one frame each.
 
     Attributes:
-        ids: pdf_ids ``[T, K]``.
-        codes: ``[T, K]``.
-        kept: False where a row is padded ``[T, K]``.
+        order: Entries frame by frame, those of a frame in the order that they had ``[E]``.
+        flat: Their places in a flattened ``[T, K]``; those of a row come first ``[E]``.
+        counts: Entries of each frame ``[T]``.
     """
 
-    ids: Tensor
-    codes: Tensor
-    kept: Tensor
+    order: Array
+    flat: Array
+    counts: Array
 
 
-def entries_of_rows(rows: Rows) -> Entries:
-    """Return the kept entries, frame by frame."""
-    frames = torch.arange(len(rows.ids), device=rows.ids.device)[:, None].expand_as(rows.ids)
-    return Entries(frames[rows.kept], rows.ids[rows.kept], rows.codes[rows.kept])
-
-
-def rows_of_entries(entries: Entries, num_frames: int, max_kept: int) -> Rows:
-    """Return entries as rows; those of a frame keep their order and come first, id and code 0 fill up.
+def place_in_rows(frames: Array, num_frames: int, max_kept: int) -> Places:
+    """Return the places of entries in rows of ``max_kept``.
 
     Raises:
-        ValueError: When a frame has more entries than ``max_kept``.
+        ValueError: When a frame has more entries.
     """
-    order = torch.argsort(entries.frames, stable=True)
-    frames = entries.frames[order]
-    counts = torch.bincount(frames, minlength=num_frames)
-    if len(entries) and int(counts.max()) > max_kept:
-        raise ValueError(f"a frame with {int(counts.max())} senones, more than {max_kept}")
-    first = counts.cumsum(0) - counts
-    place = frames * max_kept + torch.arange(len(frames), device=frames.device) - first[frames]
-    shape = (num_frames, max_kept)
-    ids = torch.zeros(shape, dtype=torch.int32, device=frames.device)
-    codes, kept = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
-    ids.view(-1)[place] = entries.ids[order].int()
-    codes.view(-1)[place] = entries.codes[order].int()
-    kept.view(-1)[place] = True
-    return Rows(ids, codes, kept)
+    # Sorting numbers of 16 bits takes time in proportion to their count.
+    order = np.argsort(frames.astype(np.uint16) if num_frames <= 2**16 else frames, kind="stable")
+    counts = np.bincount(frames, minlength=num_frames)
+    most = int(counts.max(initial=0))
+    if most > max_kept:
+        raise ValueError(f"a frame with {most} senones, more than {max_kept}")
+    # A row begins max_kept - counts places after the end of the entries of the one before it.
+    skipped = (max_kept - counts).cumsum() - (max_kept - counts)
+    flat = np.arange(len(frames), dtype=np.int32) + np.repeat(skipped.astype(np.int32), counts)
+    return Places(order, flat, counts)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.entries import Rows, entries_of_rows, rows_of_entries
+from asr_kd.distill.entries import Entries, place_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid, MassGrid
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -56,7 +57,7 @@ class Threshold(_Kept):
     """
 
     name: Literal["threshold"] = "threshold"
-    least: float = Field(default=0.004, gt=0, lt=1)
+    least: float = Field(default=0.001, gt=0, lt=1)
     k: int = Field(default=64, ge=1)
 
 
@@ -73,9 +74,10 @@ class KeptCode:
         self.num_senones = num_senones
         self._k = min(config.k, num_senones)
         self._grid = LogGrid(config.steps)
+        self._levels = self._grid.levels().numpy()
         self._masses = MassGrid()
         self._has_tail = config.tail != "renormalise"
-        self._id_type = torch.int16 if num_senones <= 2**15 else torch.int32
+        self._id_type = np.int16 if num_senones <= 2**15 else np.int32
 
     @property
     def max_kept(self) -> int:
@@ -84,18 +86,21 @@ class KeptCode:
 
     def encode(self, log_q: Tensor, key: str) -> bytes:
         """Return the bytes of log posteriors ``[T, S]``."""
-        top, ids = log_q.float().topk(self._k, dim=1)  # [T, K]
+        log_q = log_q.float()
+        top, ids = log_q.topk(self._k, dim=1)  # [T, K]
         codes = self._grid.nearest(top)
         codes[:, 0].clamp_(max=self._grid.num_codes - 1)
         kept = self._kept(top) & (codes < self._grid.num_codes)
         if self._k > 1:
             tied = kept[:, 1] & (codes[:, 1] == codes[:, 0])
             codes[:, 0] -= tied.int()
-        data = pack_entries(entries_of_rows(Rows(ids, codes, kept)), len(log_q), self.num_senones)
+        frames, places = kept.nonzero(as_tuple=True)
+        parts = (part.cpu().numpy() for part in (frames, ids[frames, places], codes[frames, places]))
+        data = pack_entries(Entries(*parts), len(log_q), self.num_senones)
         if not self._has_tail:
             return data
-        tails = [self._tail(log_q.float(), top, kept, power) for power in (1.0, *self.config.powers)]
-        return data + pack_streams([torch.diff(tail, prepend=tail.new_zeros(1)) & 0xFF for tail in tails])
+        tails = [self._tail(log_q, top, kept, power).cpu().numpy() for power in (1.0, *self.config.powers)]
+        return data + pack_streams([np.diff(tail, prepend=0) & 0xFF for tail in tails])
 
     def _tail(self, log_q: Tensor, top: Tensor, kept: Tensor, power: float) -> Tensor:
         """Return the codes of the tails' masses ``[T]`` in the posteriors raised to a power."""
@@ -129,21 +134,26 @@ class KeptCode:
         """Return targets of T frames, float16; the kept senones of a row are sorted by id."""
         reader = Reader(data)
         entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
-        rows = rows_of_entries(entries, num_frames, self._k)
-        if not bool(rows.kept[:, 0].all()) or int(rows.codes.max()) >= self._grid.num_codes:
-            raise ValueError("a frame without senones, or an unknown level")
-        probs = torch.where(rows.kept, self._grid.levels()[rows.codes].pow(power), 0.0)
-        probs /= probs.sum(1, keepdim=True)
-        ids = rows.ids.to(self._id_type)
         tails = read_streams(reader, 1 + len(self.config.powers), num_frames) if self._has_tail else []
         reader.finish()
         if any(len(tail) != num_frames for tail in tails):
             raise ValueError(f"{num_frames} tails expected")
-        if not tails:
-            return SoftTargets(probs.half(), ids)
-        tail = self._masses.masses(tails[self._place(power)].cumsum(0) & 0xFF)
-        probs = (probs * (1 - tail)[:, None]).half()
-        return SoftTargets(probs, ids, tail.half() if self.config.tail == "class" else None)
+        places = place_in_rows(entries.frames, num_frames, self._k)
+        if not places.counts.all() or int(entries.codes.max()) >= self._grid.num_codes:
+            raise ValueError("a frame without senones, or an unknown level")
+        levels = self._levels if power == 1 else self._levels**power
+        probs = np.zeros((num_frames, self._k), dtype=np.float32)
+        probs.reshape(-1)[places.flat] = levels[entries.codes[places.order]]
+        ids = np.zeros(probs.shape, dtype=self._id_type)
+        ids.reshape(-1)[places.flat] = entries.ids[places.order]
+        share = 1 / probs.sum(1)
+        tail = None
+        if tails:
+            tail = self._masses.masses(torch.from_numpy(tails[self._place(power)].cumsum() & 0xFF))
+            share *= 1 - tail.numpy()
+        kept = torch.from_numpy(probs * share[:, None]).half()
+        stored = tail.half() if tail is not None and self.config.tail == "class" else None
+        return SoftTargets(kept, torch.from_numpy(ids), stored)
 
     def _place(self, power: float) -> int:
         known = (1.0, *self.config.powers)

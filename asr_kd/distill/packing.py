@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from asr_kd.distill.bits import bits_needed, byte_tensor, pack_bits, packed_bytes, unpack_bits
+from asr_kd.distill.bits import bits_needed, pack_bits, packed_bytes, unpack_bits
 from asr_kd.distill.entries import Entries
 from asr_kd.distill.runs import pack_runs, unpack_runs
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -32,26 +31,22 @@ def read_entries(reader: Reader, num_frames: int, num_senones: int, max_entries:
         entries = unpack_runs(reader, num_frames, max_entries)
     else:
         raise ValueError("an unknown layout")
-    if len(entries) and int(entries.ids.max()) >= num_senones:
+    if len(entries) and not 0 <= int(entries.ids.min()) <= int(entries.ids.max()) < num_senones:
         raise ValueError("a senone outside the inventory")
     return entries
 
 
 def _pack_rows(entries: Entries, num_frames: int, num_senones: int) -> bytes:
-    order = torch.argsort(entries.frames.long() * num_senones + entries.ids.long())
-    counts = torch.bincount(entries.frames, minlength=num_frames)
-    ids = pack_bits(entries.ids[order], bits_needed(num_senones)).cpu().numpy().tobytes()
+    order = np.argsort(entries.frames.astype(np.int64) * num_senones + entries.ids)
+    counts = np.bincount(entries.frames, minlength=num_frames)
+    ids = pack_bits(entries.ids[order], bits_needed(num_senones))
     return pack_streams([counts, entries.codes[order]]) + ids
 
 
 def _read_rows(reader: Reader, num_frames: int, num_senones: int, max_entries: int) -> Entries:
     counts, codes = read_streams(reader, 2, max(num_frames, max_entries))
-    if len(counts) != num_frames or int(counts.sum()) != len(codes):
+    if len(counts) != num_frames or int(counts.sum(dtype=np.int64)) != len(codes):
         raise ValueError("the numbers of frames and entries disagree")
     width = bits_needed(num_senones)
-    data = byte_tensor(reader.take(packed_bytes(len(codes), width)))
-    return Entries(_frames(counts), unpack_bits(data, len(codes), width), codes)
-
-
-def _frames(counts: Tensor) -> Tensor:
-    return torch.arange(len(counts)).repeat_interleave(counts)
+    ids = unpack_bits(reader.take(packed_bytes(len(codes), width)), len(codes), width)
+    return Entries(np.repeat(np.arange(num_frames), counts), ids, codes)

@@ -10,7 +10,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.entries import Entries, rows_of_entries
+from asr_kd.distill.bits import Array
+from asr_kd.distill.entries import Entries, place_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -56,7 +57,8 @@ class SampledCode:
         self.num_senones = num_senones
         self._k = min(config.k, num_senones)
         self._grid = LogGrid(config.steps)
-        self._id_type = torch.int16 if num_senones <= 2**15 else torch.int32
+        self._levels = self._grid.levels().half().numpy()
+        self._id_type = np.int16 if num_senones <= 2**15 else np.int32
 
     @property
     def max_kept(self) -> int:
@@ -67,21 +69,18 @@ class SampledCode:
         """Return the bytes of log posteriors ``[T, S]``; the same ``key`` draws the same senones."""
         digest = hashlib.sha256(f"{self.config.seed} {key}".encode()).digest()
         generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:8], "big")))
-        parts, thresholds = [], []
+        parts: list[list[Array]] = []
         num_rows = max(1, _ELEMENTS_AT_ONCE // self.num_senones)
         for first in range(0, len(log_q), num_rows):
-            entries, threshold = self._draw(_probabilities(log_q[first : first + num_rows]), generator)
-            parts.append(Entries(entries.frames + first, entries.ids, entries.codes))
-            thresholds.append(threshold)
-        entries = Entries(
-            torch.cat([part.frames for part in parts]),
-            torch.cat([part.ids for part in parts]),
-            torch.cat([part.codes for part in parts]),
-        )
-        return pack_entries(entries, len(log_q), self.num_senones) + pack_streams([torch.cat(thresholds)])
+            q = _probabilities(log_q[first : first + num_rows])
+            frames, *rest = (part.cpu().numpy() for part in self._draw(q, generator))
+            parts.append([frames + first, *rest])
+        frames, ids, codes, thresholds = (np.concatenate(part) for part in zip(*parts, strict=True))
+        entries = Entries(frames, ids, codes)
+        return pack_entries(entries, len(log_q), self.num_senones) + pack_streams([thresholds])
 
-    def _draw(self, q: Tensor, generator: np.random.Generator) -> tuple[Entries, Tensor]:
-        """Return the entries of some rows and their thresholds' float16 bits ``[C]``."""
+    def _draw(self, q: Tensor, generator: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return frames, ids and codes of some rows' entries, and the rows' thresholds as float16 bits."""
         threshold, chances = inclusion(q, self._k)
         frames, ids = systematic_draws(chances, _uniform(generator, len(q), q)).nonzero(as_tuple=True)
         is_sampled = chances[frames, ids] < 1
@@ -89,7 +88,7 @@ class SampledCode:
         stays = is_sampled | (levels < self._grid.num_codes)
         codes = torch.where(is_sampled, _SAMPLED, levels)
         bits = _round_half(threshold, _uniform(generator, len(q), q))
-        return Entries(frames[stays], ids[stays], codes[stays]), bits
+        return frames[stays], ids[stays], codes[stays], bits
 
     def refusal(self, power: float) -> str | None:
         """Return why posteriors cannot be decoded at a power, or None when they can."""
@@ -100,17 +99,20 @@ class SampledCode:
         assert power == 1
         reader = Reader(data)
         entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
-        rows = rows_of_entries(entries, num_frames, self._k)
         (bits,) = read_streams(reader, 1, num_frames)
         reader.finish()
-        is_sampled = rows.codes == _SAMPLED
-        levels = torch.where(is_sampled, 0, rows.codes)
-        if len(bits) != num_frames or int(levels.max()) >= self._grid.num_codes:
+        is_sampled = entries.codes == _SAMPLED
+        levels = np.where(is_sampled, 0, entries.codes)
+        if len(bits) != num_frames or int(levels.max(initial=0)) >= self._grid.num_codes:
             raise ValueError("thresholds missing, or an unknown level")
-        thresholds = bits.to(torch.int16).view(torch.float16)[:, None]
-        probs = torch.where(is_sampled, thresholds, self._grid.levels().half()[levels])
-        probs = torch.where(rows.kept, probs, torch.zeros_like(probs))
-        return SoftTargets(probs, rows.ids.to(self._id_type))
+        thresholds = bits.astype(np.uint16).view(np.float16)[entries.frames]
+        values = np.where(is_sampled, thresholds, self._levels[levels])
+        places = place_in_rows(entries.frames, num_frames, self._k)
+        probs = np.zeros((num_frames, self._k), dtype=np.float16)
+        probs.reshape(-1)[places.flat] = values[places.order]
+        ids = np.zeros(probs.shape, dtype=self._id_type)
+        ids.reshape(-1)[places.flat] = entries.ids[places.order]
+        return SoftTargets(torch.from_numpy(probs), torch.from_numpy(ids))
 
     def variance(self, log_q: Tensor) -> Tensor:
         """Return the variance of each decoded probability, float64 ``[T, S]``."""

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from asr_kd.distill.bits import byte_tensor
+from asr_kd.distill.bits import Array
 from asr_kd.distill.compress import compress, decompress
 
 
-def pack_streams(streams: Sequence[Tensor]) -> bytes:
-    """Return numbers of at least 0, below 2^31, as bytes; streams with like statistics pack best.
-
-    Args:
-        streams: Integers ``[n]`` each, on any device.
-    """
+def pack_streams(streams: Sequence[Array]) -> bytes:
+    """Return numbers of at least 0, below 2^31, as bytes; streams with like statistics pack best."""
     out = bytearray()
     for stream in streams:
-        values = stream.to(torch.int32)
+        values = stream.astype(np.int32)
         num_planes = (int(values.max()).bit_length() + 7) // 8 if len(values) else 0
         out += _varint(len(values))
         out.append(num_planes)
         for plane in range(num_planes):
-            data = compress(((values >> (8 * plane)) & 0xFF).to(torch.uint8).cpu().numpy().tobytes())
+            data = compress(((values >> (8 * plane)) & 0xFF).astype(np.uint8).tobytes())
             out += _varint(len(data))
             out += data
     return bytes(out)
 
 
-def read_streams(reader: Reader, num_streams: int, max_values: int) -> list[Tensor]:
-    """Return the next streams that :func:`pack_streams` packed, int32 ``[n]`` each, on the CPU.
+def read_streams(reader: Reader, num_streams: int, max_values: int) -> list[Array]:
+    """Return the next streams that :func:`pack_streams` packed, int32 ``[n]`` each.
 
     Args:
         reader: Of the bytes.
@@ -75,17 +70,17 @@ class Reader:
         raise ValueError("a length is damaged")
 
 
-def _stream(reader: Reader, max_values: int) -> Tensor:
+def _stream(reader: Reader, max_values: int) -> Array:
     num_values = reader.varint()
     num_planes = reader.take(1)[0]
     if num_values > max_values or num_planes > 4:
         raise ValueError("a stream's length is damaged")
-    values = torch.zeros(num_values, dtype=torch.int32)
+    values = np.zeros(num_values, dtype=np.int32)
     for plane in range(num_planes):
         plain = decompress(reader.take(reader.varint()), num_values)
         if len(plain) != num_values:
             raise ValueError(f"a stream of {num_values} values has {len(plain)}")
-        values += byte_tensor(plain).to(torch.int32) << (8 * plane)
+        values |= np.frombuffer(plain, dtype=np.uint8).astype(np.int32) << (8 * plane)
     return values
 
 
