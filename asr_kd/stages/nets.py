@@ -90,7 +90,7 @@ def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | 
     )
     card = card.model_copy(update={"provenance": provenance(config, trained_as, result)})
     save_model(folder, net, card)
-    (training / CHECKPOINT_FILE).unlink()
+    (training / CHECKPOINT_FILE).unlink(missing_ok=True)
     return card
 
 

@@ -182,7 +182,7 @@ def train_student(
     }
     card = card.model_copy(update={"provenance": {**facts, "teachers": list(header.teachers)}})
     save_model(folder, net, card)
-    (checkpoints / CHECKPOINT_FILE).unlink()
+    (checkpoints / CHECKPOINT_FILE).unlink(missing_ok=True)
     return card
 
 
