@@ -126,10 +126,12 @@ def _training(folder: Path, pool_frames: int, arguments: argparse.Namespace) -> 
         name: Rate(max(rate.wall for rate in values), max(rate.processor for rate in values))
         for name, values in rates.items()
     }
-    share = best["from shards"].processor / best["in memory"].processor
+    wall, processor = (
+        100 * ours / memory for ours, memory in zip(best["from shards"], best["in memory"], strict=True)
+    )
     print(
         f"student 4 x 512, {header.num_senones} senones: in memory {best['in memory']}, from shards "
-        f"{best['from shards']}: {100 * share:.1f} % of the frames a second of processor time"
+        f"{best['from shards']}: {wall:.1f} % ({processor:.1f} %)"
     )
     alone = _rate(streamed.epoch(9))
     times = alone.processor / best["in memory"].processor

@@ -88,6 +88,6 @@ def dense_posteriors(soft: SoftTargets, num_senones: int, tail_prior: Tensor | N
     dense = probs.new_zeros(len(soft), num_senones + 1).scatter_(1, ids, probs)[:, :num_senones]
     if soft.tail is None:
         return dense
-    prior = torch.ones(num_senones) if tail_prior is None else tail_prior.float()
-    spread = torch.where(dense > 0, torch.zeros(()), prior)  # [B, S]
+    prior = dense.new_ones(num_senones) if tail_prior is None else tail_prior.to(dense)
+    spread = torch.where(dense > 0, 0.0, prior)  # [B, S]
     return dense + spread * (soft.tail.float() / spread.sum(1).clamp_min(1e-30))[:, None]
