@@ -1,4 +1,4 @@
-"""``shards info``, ``verify`` and ``plan``."""
+"""``shards info``, ``verify``, ``bench`` and ``plan``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from rich.table import Table
 
 from asr_kd.config import Recipe
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
-from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
+from asr_kd.distill.sparse import code_text
 from asr_kd.errors import StageError
 from asr_kd.recogniser import System
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.ensemble import SHARD_SPLITS, code_text, sample_posteriors
+from asr_kd.stages.ensemble import SHARD_SPLITS, sample_posteriors
 
 _PLAN_COLUMNS = ("B/frame", "total MB", "KL mean", "KL p99", "TV", "top-1 %", "mass %", "kept", "writing s")
 
@@ -31,34 +32,45 @@ ShardsArgument = Annotated[
 @app.command()
 def info(shards: ShardsArgument) -> None:
     """Print what a shard set was made from, and its size."""
-    header = open_shard_set(shards).header
-    table = Table(show_header=False, box=None)
-    sizes = ", ".join(f"{name} {value:.1f}" for name, value in header.bytes_per_frame().items())
-    for name, value in (
-        ("format", header.format_version),
-        ("averaging", header.averaging),
-        ("temperature", f"{header.temperature:g}"),
-        ("code", code_text(header.code)),
-        ("teachers", len(header.teachers)),
-        ("frontend", f"{header.frontend['name']}, {header.feature_dim} values, cmvn {header.cmvn}"),
-        ("senones", header.num_senones),
-        ("bytes/frame", sizes),
-    ):
-        table.add_row(str(name), str(value))
-    for split, infos in header.splits.items():
-        frames = sum(shard.num_frames for shard in infos)
-        samples = sum(shard.num_samples for shard in infos)
-        table.add_row(f"split {split}", f"{samples:,} utterances, {frames:,} frames in {len(infos)} shards")
-    Console().print(table, markup=False)
+    _print_info(shards_info(shards))
 
 
 @app.command()
 def verify(shards: ShardsArgument) -> None:
     """Read a whole shard set: checksums, counts, lengths, decoding, doubled and missing shards."""
-    shard_set = open_shard_set(shards)
-    shard_set.verify()
-    splits = tuple(shard_set.header.splits)
-    print(f"{shards}: {shard_set.header.num_frames(splits):,} frames of {', '.join(splits)} are whole")
+    found = shards_verify(shards)
+    num_frames = sum(split.num_frames for split in found.splits)
+    names = ", ".join(split.split for split in found.splits)
+    print(f"{shards}: {num_frames:,} frames of {names} are whole")
+
+
+@app.command()
+def bench(
+    shards: ShardsArgument,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Frames of a batch.")] = 1024,
+) -> None:
+    """Measure frames a second read, decoded, and gathered into training batches."""
+    rates = shards_bench(shards, batch_size=batch_size)
+    table = Table("frames/s", "")
+    for name, rate in (
+        ("read and checked", rates.read),
+        ("read and decoded", rates.decoded),
+        ("training batches, first epoch", rates.batches),
+        ("training batches, later epochs", rates.batches_in_memory),
+    ):
+        table.add_row(name, f"{rate:,.0f}")
+    Console().print(table, markup=False)
+
+
+def _print_info(found: ShardsInfo) -> None:
+    table = Table(show_header=False, box=None)
+    sizes = ", ".join(f"{name} {value:.1f}" for name, value in found.bytes_per_frame.items())
+    for name, value in [*found.facts.items(), ("bytes/frame", sizes)]:
+        table.add_row(name, value)
+    for split in found.splits:
+        counts = f"{split.num_samples:,} samples, {split.num_frames:,} frames in {split.num_shards} shards"
+        table.add_row(f"split {split.split}", counts)
+    Console().print(table, markup=False)
 
 
 @app.command()

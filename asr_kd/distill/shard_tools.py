@@ -10,6 +10,7 @@ from pathlib import Path
 from asr_kd.data.windows import ContextWindow
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
+from asr_kd.distill.sparse import code_text
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def shards_info(location: str | Path) -> ShardsInfo:
     facts = {
         "averaging": header.averaging,
         "temperature": f"{header.temperature:g}",
-        "code": ", ".join(f"{name} {value}" for name, value in header.code.model_dump().items()),
+        "code": code_text(header.code),
         "teachers": f"{len(header.teachers)}: {' '.join(header.teachers)}",
         "frontend": str(header.frontend.get("name", header.frontend)),
         "cmvn": header.cmvn,

@@ -49,3 +49,9 @@ def make_code(config: CodeConfig, num_senones: int) -> PosteriorCode:
     if isinstance(config, Sampled):
         return SampledCode(config, num_senones)
     return KeptCode(config, num_senones)
+
+
+def code_text(config: CodeConfig) -> str:
+    """Return a code with its parameters as a few words."""
+    fields = config.model_dump()
+    return " ".join([str(fields.pop("name")), *(f"{key}={value}" for key, value in fields.items())])

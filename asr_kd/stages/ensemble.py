@@ -22,7 +22,7 @@ from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter
-from asr_kd.distill.sparse import CodeConfig
+from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.errors import ShardError
 from asr_kd.extraction import ViewConfig, extract_split, view_name
 from asr_kd.progress import say, track
@@ -230,9 +230,3 @@ def sample_posteriors(
         (utt_id, tempered_posteriors(system, inputs, utt_id, config))
         for utt_id in track(utt_ids, "labelling a sample", len(utt_ids), "utterances")
     ]
-
-
-def code_text(config: CodeConfig) -> str:
-    """Return a code with its parameters as a few words."""
-    fields = config.model_dump()
-    return " ".join([str(fields.pop("name")), *(f"{key}={value}" for key, value in fields.items())])

@@ -11,6 +11,7 @@ from pydantic import Field
 from asr_kd.am.checkpoint import read_card
 from asr_kd.atomic import write_text
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetHeader, parse_header
+from asr_kd.distill.sparse import code_text
 from asr_kd.report.results import (
     Provenance,
     Results,
@@ -27,7 +28,6 @@ from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.decode import BASELINE, DECODED_SPLITS, ENSEMBLE, STUDENT
-from asr_kd.stages.ensemble import code_text
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import peak_memory_bytes
 
