@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
@@ -11,6 +13,8 @@ from typing import Any, TypeVar
 import torch
 
 from asr_kd.progress import use_plain_lines
+
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 Result = TypeVar("Result")
 
@@ -40,7 +44,7 @@ def run_side_by_side(
         return [function(*each) for each in arguments]
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads, os.getpid())) as pool:
         futures = [pool.submit(function, *each) for each in arguments]
         try:
             return [future.result() for future in futures]
@@ -52,7 +56,15 @@ def run_side_by_side(
             raise
 
 
-def _prepare(threads: int) -> None:
+def _prepare(threads: int, parent: int) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     # Bars of several processes would overwrite each other.
     use_plain_lines()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the run that started it is gone, even killed; its checkpoint stays."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
