@@ -86,6 +86,20 @@ class BaselineConfig(Settings):
     train: dict[str, Any] | None = None
 
 
+class ControlConfig(Settings):
+    """Single nets on hard labels with as many updates as the student has: what patience alone would give.
+
+    They train like the baseline, but for the student's epochs times the views that it sees.
+
+    Attributes:
+        count: How many seeds; none leaves the row out.
+        seed: Of the first.
+    """
+
+    count: int = Field(1, ge=0)
+    seed: int = 51
+
+
 class Recipe(Settings):
     """All settings of one experiment (``recipe.yaml``)."""
 
@@ -100,6 +114,7 @@ class Recipe(Settings):
     train: TrainConfig = TrainConfig()
     teachers: TeachersConfig = TeachersConfig()
     baseline: BaselineConfig = BaselineConfig()
+    control: ControlConfig = ControlConfig()
     views: ViewConfig = ViewConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     student: StudentConfig = StudentConfig()
@@ -144,16 +159,23 @@ class Recipe(Settings):
 
     def baseline_nets(self) -> list[NetConfig]:
         """Return the settings of the baseline's seeds: the student's net, trained on hard labels."""
-        return [
-            NetConfig(
-                model=_updated(self._student_model(), self.baseline.model),
-                window=self.window,
-                features=self.features(),
-                train=_updated(self.train, self.baseline.train),
-                seed=self.baseline.seed + index,
-            )
-            for index in range(self.baseline.count)
-        ]
+        train = _updated(self.train, self.baseline.train)
+        return [self._hard_net(train, self.baseline.seed + index) for index in range(self.baseline.count)]
+
+    def control_nets(self) -> list[NetConfig]:
+        """Return the settings of the control's seeds: the baseline's net with the student's updates."""
+        epochs = self.student_net().train.epochs * (self.views.count + 1)
+        train = _updated(_updated(self.train, self.baseline.train), {"epochs": epochs})
+        return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
+
+    def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:
+        return NetConfig(
+            model=_updated(self._student_model(), self.baseline.model),
+            window=self.window,
+            features=self.features(),
+            train=train,
+            seed=seed,
+        )
 
     def student_net(self) -> NetConfig:
         """Return the student's net and training; its seeds count on from ``student.seed``."""

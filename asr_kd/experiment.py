@@ -39,11 +39,15 @@ def build_stages(
         FeaturesStage(features, search_path),
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),
-        BaselineStage(recipe.baseline_nets(), teachers, search_path),
+        BaselineStage(recipe.baseline_nets(), recipe.control_nets(), teachers, search_path),
         EnsembleStage(recipe.ensemble, len(teachers), student, recipe.views, search_path),
         StudentStage(recipe.student, student),
         DecodeStage(
-            recipe.decode, recipe.language_model, recipe.ensemble.system(len(teachers)), recipe.student.count
+            recipe.decode,
+            recipe.language_model,
+            recipe.ensemble.system(len(teachers)),
+            num_students=recipe.student.count,
+            num_controls=recipe.control.count,
         ),
         ScoreStage(
             recipe.score, recipe.student.model_dump(include={"soft_weight", "hard_weight"}), provenance

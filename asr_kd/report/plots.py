@@ -14,14 +14,29 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT, TEACHER, Measure, Results, TuningSurface
+from asr_kd.report.results import (
+    BASELINE,
+    CONTROL,
+    ENSEMBLE,
+    STUDENT,
+    TEACHER,
+    Measure,
+    Results,
+    TuningSurface,
+)
 from asr_kd.report.results import TrainingCurve as Curve
 from asr_kd.score.wer import WerResult, score_by_group
 
 # Near black in a PNG; in an SVG replaced by currentColor, so that it follows the page's dark mode.
 _INK = "#0a0b0c"
 _GRID = "#80808055"
-_COLOURS = {BASELINE: "#3b82c4", ENSEMBLE: "#e08a1e", STUDENT: "#1f9e74", TEACHER: "#8b919b"}
+_COLOURS = {
+    BASELINE: "#3b82c4",
+    CONTROL: "#8e5bb5",
+    ENSEMBLE: "#e08a1e",
+    STUDENT: "#1f9e74",
+    TEACHER: "#8b919b",
+}
 _OTHER_COLOURS = ("#b565a7", "#a3793b", "#6d6fd0", "#c8504b")
 
 # Any: matplotlib types its keys in some versions and not in others.

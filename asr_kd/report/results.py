@@ -11,8 +11,9 @@ from asr_kd.atomic import write_text
 from asr_kd.errors import StageError
 from asr_kd.score.significance import GainKept, Interval
 
-BASELINE, ENSEMBLE, STUDENT, TEACHER = "baseline", "ensemble", "student", "teacher"
-"""Names of systems that every recipe has; others may stand beside them."""
+BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
+TEACHER = "teacher"
+"""Names of systems that a recipe may have; others may stand beside them."""
 
 
 class _Model(BaseModel):

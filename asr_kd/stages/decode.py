@@ -33,9 +33,10 @@ from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.student import student_name
+from asr_kd.stages.teachers import control_name
 
 DECODED_SPLITS = ("dev", "test")
-BASELINE, ENSEMBLE, STUDENT = "baseline", "ensemble", "student"
+BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
 
 _RTF_SECONDS = 60.0
 
@@ -78,18 +79,25 @@ class DecodeStage(Stage):
         lm: The language model.
         ensemble: The teachers as a system.
         num_students: How many seeds of the student there are.
+        num_controls: How many seeds of the control there are.
     """
 
     name = "decode"
     needs = ("baseline", "ensemble", "student")
 
     def __init__(
-        self, config: DecodingConfig, lm: LanguageModelConfig, ensemble: SystemCard, num_students: int
+        self,
+        config: DecodingConfig,
+        lm: LanguageModelConfig,
+        ensemble: SystemCard,
+        num_students: int,
+        num_controls: int = 0,
     ) -> None:
         self.config = config
         self.lm = lm
         self.ensemble = ensemble
         self.num_students = num_students
+        self.num_controls = num_controls
 
     def settings(self) -> dict[str, Any]:
         """Return search, language model and systems."""
@@ -98,6 +106,7 @@ class DecodeStage(Stage):
             "language_model": self.lm.model_dump(mode="json"),
             "ensemble": self.ensemble.model_dump(mode="json"),
             "num_students": self.num_students,
+            "num_controls": self.num_controls,
         }
 
     def outputs(self, work: WorkDir) -> list[Path]:
@@ -128,14 +137,17 @@ class DecodeStage(Stage):
         """Return every system by its name, seeds of one kind together; they share what is tuned."""
         baselines: list[str] = json.loads((work.models / "baseline.json").read_text(encoding="utf-8"))
         students = [student_name(index) for index in range(self.num_students)]
-        return {
+        controls = [control_name(index) for index in range(self.num_controls)]
+        groups = {
             BASELINE: {
                 f"{BASELINE}-{index:02}": SystemCard(models=(name,))
                 for index, name in enumerate(baselines, start=1)
             },
+            CONTROL: {name: SystemCard(models=(name,)) for name in controls},
             ENSEMBLE: {ENSEMBLE: self.ensemble},
             STUDENT: {name: SystemCard(models=(name,)) for name in students},
         }
+        return {group: members for group, members in groups.items() if members}
 
     def _build_graph(self, work: WorkDir) -> dict[str, Any]:
         lexicon = read_lexicon(work.lexicon)

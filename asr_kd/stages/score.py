@@ -27,12 +27,14 @@ from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.decode import BASELINE, DECODED_SPLITS, ENSEMBLE, STUDENT
+from asr_kd.stages.decode import BASELINE, CONTROL, DECODED_SPLITS, ENSEMBLE, STUDENT
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import peak_memory_bytes
 
 RESULTS_FILE = "results.json"
 MARKDOWN_FILE = "RESULTS.md"
+
+_SINGLE_NETS = (BASELINE, CONTROL, STUDENT)
 
 
 class ScoreConfig(Settings):
@@ -85,7 +87,8 @@ class ScoreStage(Stage):
             bootstrap = Bootstrap(
                 self.config.num_resamples, self.config.seed, self.config.level, speakers(work, split)
             )
-            rows += result_rows(scores[BASELINE], scores[ENSEMBLE], [scores[STUDENT]], split, bootstrap)
+            compared = [scores[group] for group in (CONTROL, STUDENT) if group in scores]
+            rows += result_rows(scores[BASELINE], scores[ENSEMBLE], compared, split, bootstrap)
         results = Results(
             provenance=self._provenance(work, systems),
             setup=_setup(work, self.loss, len(systems[ENSEMBLE])),
@@ -101,7 +104,9 @@ class ScoreStage(Stage):
         markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
         markers.sort(key=lambda marker: marker["finished"])
         seconds = {marker["stage"]: marker["seconds"] for marker in markers}
-        seeds = {name: model_seeds(work, name)[0] for group in (BASELINE, STUDENT) for name in systems[group]}
+        seeds = {
+            name: model_seeds(work, name)[0] for group in _SINGLE_NETS for name in systems.get(group, [])
+        }
         return self.provenance.model_copy(
             update={"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
         )
@@ -192,8 +197,8 @@ def _tuning(work: WorkDir, group: str) -> TuningSurface:
 
 def _curves(work: WorkDir, systems: dict[str, list[str]]) -> tuple[TrainingCurve, ...]:
     curves = []
-    for group in (BASELINE, STUDENT):
-        for name in systems[group]:
+    for group in _SINGLE_NETS:
+        for name in systems.get(group, []):
             facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
             epochs = read_card(work.models / facts["models"][0]).provenance["epochs"]
             curves.append(

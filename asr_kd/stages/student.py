@@ -57,6 +57,15 @@ class StudentConfig(Settings):
     pool_frames: int = Field(4_000_000, ge=1)
 
 
+# Operations whose backward pass does not read their result: the copy that ends autocast, and a linear layer.
+_RESULT_NOT_READ = ("ToCopyBackward0", "AddmmBackward0", "MmBackward0")
+
+
+def _may_overwrite(logits: Tensor) -> bool:
+    """Return whether the gradient may take the logits' place, which halves the memory of a large output layer."""
+    return logits.grad_fn is not None and logits.grad_fn.name() in _RESULT_NOT_READ
+
+
 class DistillationLoss:
     """The loss of a :class:`StudentConfig` on batches of a posterior shard set."""
 
@@ -73,6 +82,7 @@ class DistillationLoss:
             self.temperature,
             self.config.soft_weight,
             self.config.hard_weight,
+            overwrite_logits=_may_overwrite(logits),
         )
         return terms.total, {"soft": terms.soft, "hard": terms.hard}
 

@@ -25,6 +25,11 @@ def baseline_name(index: int) -> str:
     return f"baseline-{index + 1:02}"
 
 
+def control_name(index: int) -> str:
+    """Return the name of the model directory of control ``index``, counted from 0."""
+    return f"control-{index + 1:02}"
+
+
 class TeachersStage(Stage):
     """Trains every teacher into ``models/teacher-NN``.
 
@@ -54,7 +59,7 @@ class TeachersStage(Stage):
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train what is not trained yet."""
-        return _train_all(work, self.nets, self.search_path)
+        return {"dev frame accuracy": spread(_train_all(work, self.nets, self.search_path))}
 
 
 class BaselineStage(Stage):
@@ -62,6 +67,7 @@ class BaselineStage(Stage):
 
     Args:
         nets: One setting a seed.
+        controls: The same for nets with the student's number of updates.
         teachers: The teachers' settings; equal ones are not trained twice.
         search_path: The recipe's folder.
     """
@@ -70,43 +76,52 @@ class BaselineStage(Stage):
     needs = ("features", "align", "teachers")
 
     def __init__(
-        self, nets: Sequence[NetConfig], teachers: Sequence[NetConfig], search_path: Path | None
+        self,
+        nets: Sequence[NetConfig],
+        controls: Sequence[NetConfig],
+        teachers: Sequence[NetConfig],
+        search_path: Path | None,
     ) -> None:
         self.nets = {baseline_name(index): net for index, net in enumerate(nets)}
+        self.controls = {control_name(index): net for index, net in enumerate(controls)}
         self.teachers = list(teachers)
         self.search_path = search_path
 
     def settings(self) -> dict[str, Any]:
-        """Return every baseline's settings."""
-        return _settings(self.nets)
+        """Return the settings of every baseline and control."""
+        return _settings({**self.nets, **self.controls})
 
     def outputs(self, work: WorkDir) -> list[Path]:
-        """Return the list of baselines' model directories."""
-        return [work.models / "baseline.json"]
+        """Return the list of baselines' model directories, and the controls'."""
+        return [work.models / "baseline.json", *(work.models / name for name in self.controls)]
 
     def discard(self, work: WorkDir) -> None:
         """Remove the models with their checkpoints, but no teacher."""
-        discard_models(work, self.nets)
+        discard_models(work, {**self.nets, **self.controls})
         super().discard(work)
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train what no teacher is, and list the baselines' model directories in ``baseline.json``."""
         own = {name: net for name, net in self.nets.items() if net not in self.teachers}
-        summary = _train_all(work, own, self.search_path) if own else {}
+        cards = _train_all(work, {**own, **self.controls}, self.search_path)
         names = [
             name if name in own else teacher_name(self.teachers.index(net)) for name, net in self.nets.items()
         ]
         write_json(work.models / "baseline.json", names)
-        return {**summary, "models": " ".join(names)}
+        summary = {"models": " ".join(names)}
+        if own:
+            summary["dev frame accuracy"] = spread(cards[: len(own)])
+        if self.controls:
+            summary["control's dev frame accuracy"] = spread(cards[len(own) :])
+        return summary
 
 
 def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
     return {name: net.model_dump(mode="json") for name, net in nets.items()}
 
 
-def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> dict[str, Any]:
-    cards = run_side_by_side(train_hard, [(work, net, name, search_path) for name, net in nets.items()])
-    return {"dev frame accuracy": spread(cards)}
+def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> list[ModelCard]:
+    return run_side_by_side(train_hard, [(work, net, name, search_path) for name, net in nets.items()])
 
 
 def spread(cards: Sequence[ModelCard]) -> str:

@@ -62,6 +62,16 @@ def test_baseline_has_the_students_size_and_its_own_dropout(tmp_path: Path) -> N
     assert baselines[0].train.epochs == 3
 
 
+def test_control_is_the_baseline_with_the_students_updates(tmp_path: Path) -> None:
+    recipe = load_recipe(_recipe(tmp_path), overrides=["views.count=2", "control.count=2"])
+    controls = recipe.control_nets()
+    assert [net.seed for net in controls] == [51, 52]
+    assert controls[0].train.epochs == 9 * 3
+    baseline = recipe.baseline_nets()[0]
+    assert controls[0].model == baseline.model
+    assert controls[0].train == baseline.train.model_copy(update={"epochs": 27})
+
+
 def test_unknown_setting_is_named_with_its_line(tmp_path: Path) -> None:
     folder = _recipe(tmp_path, RECIPE.replace("epochs: 3", "epoch: 3"))
     with pytest.raises(
