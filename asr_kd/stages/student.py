@@ -62,7 +62,7 @@ _RESULT_NOT_READ = ("ToCopyBackward0", "AddmmBackward0", "MmBackward0")
 
 
 def _may_overwrite(logits: Tensor) -> bool:
-    """Return whether the gradient may take the logits' place, which halves the memory of a large output layer."""
+    """Return whether the gradient may be written over the logits: half the memory of a large output layer."""
     return logits.grad_fn is not None and logits.grad_fn.name() in _RESULT_NOT_READ
 
 
