@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asr_kd.atomic import write_json
 from asr_kd.config import Recipe
 from asr_kd.pipeline import Pipeline
 from asr_kd.report.results import Provenance
@@ -50,7 +49,10 @@ def build_stages(
             num_controls=recipe.control.count,
         ),
         ScoreStage(
-            recipe.score, recipe.student.model_dump(include={"soft_weight", "hard_weight"}), provenance
+            recipe.score,
+            recipe.decode.splits,
+            recipe.student.model_dump(include={"soft_weight", "hard_weight"}),
+            provenance,
         ),
         ReportStage(),
     ]
@@ -59,10 +61,7 @@ def build_stages(
 def open_pipeline(
     recipe: Recipe, search_path: Path | None, work: Path, corpus: Path | None, provenance: Provenance
 ) -> Pipeline:
-    """Return the pipeline of a recipe over a work folder, which keeps a copy of the settings."""
-    pipeline = Pipeline(build_stages(recipe, search_path, corpus, provenance), WorkDir(work))
+    """Return the pipeline of a recipe over a work folder, which gets a copy of the settings when it runs."""
     settings = recipe.model_dump(mode="json")
-    write_json(
-        pipeline.work.run_facts, {"folder": str((search_path or Path()).resolve()), "recipe": settings}
-    )
-    return pipeline
+    facts = {"folder": str((search_path or Path()).resolve()), "recipe": settings}
+    return Pipeline(build_stages(recipe, search_path, corpus, provenance), WorkDir(work), facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -49,11 +49,15 @@ class Pipeline:
     Args:
         stages: In the order in which they run.
         work: The work folder.
+        facts: What ``run.json`` says about the recipe; written when stages run, not when they are looked at.
     """
 
-    def __init__(self, stages: Sequence[Stage], work: WorkDir) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], work: WorkDir, facts: Mapping[str, Any] | None = None
+    ) -> None:
         self.stages = list(stages)
         self.work = work
+        self.facts = facts
         self._names = [stage.name for stage in stages]
 
     def status(self) -> list[StageStatus]:
@@ -100,6 +104,8 @@ class Pipeline:
         """
         selected = self.select(from_stage, to_stage)
         self._require_earlier(selected[0])
+        if self.facts is not None and not dry_run:
+            write_json(self.work.run_facts, self.facts)
         for stage in selected:
             status = self._status(stage)
             if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from asr_kd.cli.show import print_sweep
 from asr_kd.config import find_recipe, known_recipes, load_recipe
 from asr_kd.errors import ConfigError
 from asr_kd.experiment import open_pipeline
@@ -19,8 +21,9 @@ from asr_kd.report.results import read_results
 from asr_kd.report.tables import print_results
 from asr_kd.stages.provenance import describe_run
 from asr_kd.stages.report import ReportStage
-from asr_kd.stages.score import RESULTS_FILE
-from asr_kd.stages.student import train_student
+from asr_kd.stages.score import RESULTS_FILE, ScoreStage
+from asr_kd.stages.student import StudentStage, train_student
+from asr_kd.sweep import SWEEP_FILE, TUNED_SPLIT, parse_grid, run_sweep
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or folder.")]
 CorpusOption = Annotated[
@@ -40,6 +43,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(run)
     app.command()(stages)
+    app.command()(sweep)
     app.command()(recipes)
     app.command("train-student")(train_student_command)
 
@@ -77,6 +81,37 @@ def stages(
     for status in pipeline.status():
         table.add_row(status.stage.name, _state(status), _seconds(status), _outputs(status, pipeline))
     Console().print(table)
+
+
+def sweep(
+    recipe: RecipeArgument,
+    grid: Annotated[
+        list[str], typer.Option("--grid", metavar="A.B=1,2,4", help="Values of a setting; may be repeated.")
+    ],
+    corpus: CorpusOption = None,
+    work: WorkOption = None,
+    profile: ProfileOption = "default",
+    to_stage: Annotated[
+        str, typer.Option("--to-stage", metavar="S", help="student: frame accuracy alone; score: WER too.")
+    ] = ScoreStage.name,
+    overrides: SetOption = None,
+) -> None:
+    """Run a recipe at every point of a grid, compared on dev; finished stages are shared, test is left alone.
+
+    Starts from the work folder of `asr-kd run` where there is one.
+    """
+    if to_stage not in (StudentStage.name, ScoreStage.name):
+        raise ConfigError("a sweep ends with student or score", where="--to-stage", got=to_stage)
+    base = work or Path("work") / f"{find_recipe(recipe).name}-{profile}"
+    fixed = [*(overrides or []), f"decode.splits=[{TUNED_SPLIT}]"]
+
+    def open_point(settings: Sequence[str], place: Path) -> Pipeline:
+        return _open(recipe, corpus, place, profile, [*fixed, *settings])
+
+    folder = base.with_name(f"{base.name}-sweep")
+    rows = run_sweep(parse_grid(grid), open_point, base, folder, to_stage)
+    print_sweep(rows)
+    say(f"numbers in {folder / SWEEP_FILE}")
 
 
 def recipes() -> None:

@@ -1,4 +1,4 @@
-"""``score``: any hypothesis file against any reference file."""
+"""``score`` and ``compare``: any hypothesis file against any reference file, and systems with each other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from asr_kd.cli.show import print_word_errors
-from asr_kd.score.significance import Bootstrap, difference, error_counts
+from asr_kd.errors import ScoringError
+from asr_kd.score.significance import Bootstrap, RateCounts, difference, error_counts, mean_counts
 from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import score
+from asr_kd.stages.base import WorkDir
+from asr_kd.stages.score import read_scores, speakers
 
 
 def register(app: typer.Typer) -> None:
@@ -33,17 +36,50 @@ def score_command(
 
 
 def compare(
-    reference: Annotated[Path, typer.Argument(help="Kaldi text (utt_id words ...) or .trn.")],
-    first: Annotated[Path, typer.Argument(help="Hypotheses of one system.")],
-    second: Annotated[Path, typer.Argument(help="Hypotheses of another.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="A work folder, WORK:SYSTEM, or hypotheses.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The same for what it is compared with.")],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", metavar="FILE", help="Of two hypothesis files.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="Of work folders: test or dev.")] = "test",
 ) -> None:
-    """Compare two hypothesis files: difference in WER with its paired bootstrap interval and p-value."""
-    references = read_text_file(reference)
-    results = [score(references, read_text_file(path)) for path in (first, second)]
-    change = difference(error_counts(results[0]), error_counts(results[1]))
-    for path, result in zip((first, second), results, strict=True):
-        print(f"{path}: WER {100 * result.wer:.2f} %")
+    """Compare two systems: A minus B in WER and frame accuracy, with paired bootstrap interval and p-value.
+
+    SYSTEM is student (the default), baseline, control or ensemble; the mean over its seeds is compared.
+    """
+    if reference is not None:
+        words = [
+            error_counts(score(read_text_file(reference), read_text_file(Path(p)))) for p in (first, second)
+        ]
+        _print_difference("WER", first, second, words, Bootstrap())
+        return
+    places = [_work_and_system(name) for name in (first, second)]
+    scores = [read_scores(work, system, split) for work, system in places]
+    bootstrap = Bootstrap(speakers=speakers(places[0][0], split))
+    _print_difference("WER", first, second, [mean_counts(each.word_counts()) for each in scores], bootstrap)
+    frames = [mean_counts(each.correct_frames()) for each in scores]
+    _print_difference("frame accuracy", first, second, frames, bootstrap)
+
+
+def _work_and_system(name: str) -> tuple[WorkDir, str]:
+    folder, _, system = (name, "", "student") if Path(name).is_dir() else name.rpartition(":")
+    work = WorkDir(Path(folder))
+    if not work.run_facts.is_file():
+        raise ScoringError(
+            "neither a work folder nor WORK:SYSTEM",
+            where=name,
+            hint="to compare two hypothesis files, name what was said with --reference FILE",
+        )
+    return work, system
+
+
+def _print_difference(
+    what: str, first: str, second: str, counts: list[RateCounts], bootstrap: Bootstrap
+) -> None:
+    for name, each in zip((first, second), counts, strict=True):
+        print(f"{name}: {what} {100 * each.rate:.2f} %")
+    change = difference(counts[0], counts[1], bootstrap)
     print(
-        f"difference {100 * change.mean:+.2f} points, 95 % interval "
+        f"difference in {what} {100 * change.mean:+.2f} points, {100 * bootstrap.level:.0f} % interval "
         f"{100 * change.low:+.2f} to {100 * change.high:+.2f}, p = {change.p_value:.4f}"
     )

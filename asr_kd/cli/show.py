@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from asr_kd.score.significance import Bootstrap, error_counts, rate_interval
 from asr_kd.score.wer import WerResult, alignment_text, kaldi_line, worst_first
+from asr_kd.sweep import SweepRow, best_point
 
 
 def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst: int) -> None:
@@ -37,3 +41,27 @@ def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst:
     )
     Console().print(table)
     print(f"{kaldi_line(result)} {name}")
+
+
+def print_sweep(rows: Sequence[SweepRow]) -> None:
+    """Print a table of the points of a sweep with what each system reached on dev, the best one marked."""
+    table = Table(title="dev", title_justify="left")
+    systems = list(dict.fromkeys(system for row in rows for system in row.frame_accuracy))
+    table.add_column("settings")
+    for what in ("frame acc. %", "WER %") if any(row.wer for row in rows) else ("frame acc. %",):
+        for system in systems:
+            table.add_column(f"{system} {what}", justify="right")
+    chosen = best_point(rows)
+    for row in rows:
+        cells = [_mean(row.frame_accuracy.get(system)) for system in systems]
+        cells += [_mean(row.wer.get(system)) for system in systems if any(each.wer for each in rows)]
+        table.add_row(row.point.name + (" *" if row is chosen else ""), *cells)
+    Console().print(table)
+    print("* best student on dev, by WER where there is one")
+
+
+def _mean(rates: Sequence[float] | None) -> str:
+    if not rates:
+        return ""
+    spread = f" ±{100 * np.std(rates, ddof=1):.2f}" if len(rates) > 1 else ""
+    return f"{100 * np.mean(rates):.2f}{spread}"

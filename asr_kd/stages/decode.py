@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,7 +35,6 @@ from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import control_name
 
-DECODED_SPLITS = ("dev", "test")
 BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
 
 _RTF_SECONDS = 60.0
@@ -52,6 +51,7 @@ class DecodingConfig(Settings):
         tune_utterances: Most dev utterances that tuning decodes, spread evenly over dev.
         silence_probability: Of silence between words.
         num_processes: Of the decoder.
+        splits: What is decoded and scored; a sweep leaves test out.
     """
 
     beam: float = Field(13.0, gt=0)
@@ -61,6 +61,7 @@ class DecodingConfig(Settings):
     tune_utterances: int = Field(200, ge=1)
     silence_probability: float = Field(0.5, ge=0, lt=1)
     num_processes: int = Field(2, ge=1)
+    splits: tuple[Literal["dev", "test"], ...] = Field(("dev", "test"), min_length=1)
 
     def grid(self) -> TuningGrid:
         """Return the values to choose from."""
@@ -201,7 +202,7 @@ class DecodeStage(Stage):
     def _decode_system(self, work: WorkDir, name: str, card: SystemCard, search: DecodeConfig) -> None:
         system = System.load(card, work.models)
         with atomic_dir(work.decode / name) as folder:
-            for split in DECODED_SPLITS:
+            for split in self.config.splits:
                 counts: dict[str, FrameCounts] = {}
                 utt_ids = [utterance.utt_id for utterance in work.utterances(split)]
                 scores = _likelihoods(work, system, split, utt_ids, counts)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from asr_kd.report.page import report_page, write_page
 from asr_kd.report.results import read_results
 from asr_kd.stages.base import Stage, WorkDir
-from asr_kd.stages.score import RESULTS_FILE, speakers, word_score
+from asr_kd.stages.score import RESULTS_FILE, decoded_systems, speakers, word_score
 
 PAGE_FILE = "report.html"
 
@@ -31,7 +30,6 @@ class ReportStage(Stage):
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Write the page, with the first seed of each system in the listings and the speakers' plot."""
         results = read_results(work.root / RESULTS_FILE)
-        systems: dict[str, list[str]] = json.loads((work.decode / "systems.json").read_text(encoding="utf-8"))
-        words = {group: word_score(work, names[0], "test") for group, names in systems.items()}
+        words = {group: word_score(work, names[0], "test") for group, names in decoded_systems(work).items()}
         write_page(work.root / PAGE_FILE, report_page(results, words, speakers(work, "test")))
         return {"page": str(work.root / PAGE_FILE)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from asr_kd.am.checkpoint import read_card
 from asr_kd.atomic import write_text
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetHeader, parse_header
 from asr_kd.distill.sparse import code_text
+from asr_kd.errors import StageError
 from asr_kd.report.results import (
     Provenance,
     Results,
@@ -26,8 +28,8 @@ from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
-from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.decode import BASELINE, CONTROL, DECODED_SPLITS, ENSEMBLE, STUDENT
+from asr_kd.stages.base import Settings, Stage, WorkDir, require
+from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, STUDENT
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import peak_memory_bytes
 
@@ -56,6 +58,7 @@ class ScoreStage(Stage):
 
     Args:
         config: Intervals.
+        splits: What was decoded.
         loss: Weights of the student's loss, for the record.
         provenance: Of this run.
     """
@@ -63,8 +66,11 @@ class ScoreStage(Stage):
     name = "score"
     needs = ("prepare", "align", "decode")
 
-    def __init__(self, config: ScoreConfig, loss: dict[str, float], provenance: Provenance) -> None:
+    def __init__(
+        self, config: ScoreConfig, splits: Sequence[str], loss: dict[str, float], provenance: Provenance
+    ) -> None:
         self.config = config
+        self.splits = splits
         self.loss = loss
         self.provenance = provenance
 
@@ -78,9 +84,9 @@ class ScoreStage(Stage):
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Score every system on dev and test."""
-        systems: dict[str, list[str]] = json.loads((work.decode / "systems.json").read_text(encoding="utf-8"))
+        systems = decoded_systems(work)
         rows = []
-        for split in DECODED_SPLITS:
+        for split in self.splits:
             scores = {group: system_scores(work, group, names, split) for group, names in systems.items()}
             for group, measured in scores.items():
                 _write_listings(work, group, systems[group], measured, split)
@@ -138,6 +144,31 @@ def system_scores(work: WorkDir, group: str, names: list[str], split: str) -> Sy
         num_parameters=facts[0]["num_parameters"],
         real_time_factor=sum(fact["real_time_factor"] for fact in facts) / len(facts),
     )
+
+
+def decoded_systems(work: WorkDir) -> dict[str, list[str]]:
+    """Return the decoded seeds of every system of a work folder, in the order of the table.
+
+    Raises:
+        StageError: When nothing was decoded there.
+    """
+    path = require(work.decode / "systems.json", "decode")
+    systems: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+    return systems
+
+
+def read_scores(work: WorkDir, group: str, split: str) -> SystemScores:
+    """Return what was measured of a system (baseline, control, ensemble, student) in a finished work folder.
+
+    Raises:
+        StageError: When nothing was decoded there, or not this system or split.
+    """
+    systems = decoded_systems(work)
+    if group not in systems:
+        raise StageError(f'no system "{group}"', where=work.root, expected=f"one of {', '.join(systems)}")
+    if not (work.decode / systems[group][0] / f"{split}.txt").is_file():
+        raise StageError(f'split "{split}" was not decoded', where=work.root, expected="dev or test")
+    return system_scores(work, group, systems[group], split)
 
 
 def model_seeds(work: WorkDir, name: str) -> list[int]:

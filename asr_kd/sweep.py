@@ -1,0 +1,202 @@
+"""A sweep: one recipe run at every point of a grid; points share the finished stages that they agree on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asr_kd.am.checkpoint import read_card
+from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.errors import ConfigError
+from asr_kd.fingerprint import fingerprint
+from asr_kd.pipeline import Pipeline, State
+from asr_kd.progress import say
+from asr_kd.stages.score import ScoreStage, decoded_systems, read_scores
+from asr_kd.stages.student import StudentStage
+
+SWEEP_FILE = "sweep.json"
+TUNED_SPLIT = "dev"
+"""The split that a sweep may look at: what is chosen on test is not measured on test."""
+
+_NOT_SHARED = shutil.ignore_patterns("training", ".*", "results.json", "RESULTS.md", "report.html")
+_LONGEST_NAME = 80
+
+OpenPipeline = Callable[[Sequence[str], Path], Pipeline]
+"""Returns the pipeline of the swept recipe with further overrides over a work folder, and changes nothing."""
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One combination of settings.
+
+    Attributes:
+        values: Value by setting, as ``a.b``.
+    """
+
+    values: dict[str, Any]
+
+    @property
+    def overrides(self) -> list[str]:
+        """The settings as ``--set`` takes them."""
+        return [f"{key}={_yaml(value)}" for key, value in self.values.items()]
+
+    @property
+    def name(self) -> str:
+        """Of the point's work folder."""
+        text = ",".join(f"{key}={_yaml(value)}" for key, value in self.values.items())
+        text = re.sub(r"[^A-Za-z0-9_.,=-]+", "_", text)
+        return text if len(text) <= _LONGEST_NAME else f"{text[:60]}-{fingerprint(self.values)[:8]}"
+
+
+def parse_grid(axes: Sequence[str]) -> list[SweepPoint]:
+    """Return all combinations of ``a.b=1,2,4``, the last axis running fastest; values are YAML.
+
+    Raises:
+        ConfigError: For an axis of another form, without values, or given twice.
+    """
+    values: dict[str, list[Any]] = {}
+    for axis in axes:
+        key, equals, text = axis.partition("=")
+        if not equals or not all(key.split(".")) or not text.strip():
+            raise ConfigError("malformed axis", where=f"--grid {axis}", expected="a.b=1,2,4")
+        if key in values:
+            raise ConfigError("an axis given twice", where=f"--grid {axis}", expected="each setting once")
+        try:
+            values[key] = yaml.safe_load(f"[{text}]")
+        except yaml.YAMLError as error:
+            raise ConfigError(f"malformed values: {error}", where=f"--grid {axis}") from None
+    if not values:
+        raise ConfigError("a sweep without a grid", expected="--grid a.b=1,2,4, once or more")
+    combinations = itertools.product(*values.values())
+    return [SweepPoint(dict(zip(values, combination, strict=True))) for combination in combinations]
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """What a point gave on dev, as fractions; one value a seed.
+
+    Attributes:
+        point: The settings.
+        frame_accuracy: By system.
+        wer: By system; empty where the sweep stops before decoding.
+    """
+
+    point: SweepPoint
+    frame_accuracy: dict[str, list[float]]
+    wer: dict[str, list[float]]
+
+
+def run_sweep(
+    points: Sequence[SweepPoint],
+    open_pipeline: OpenPipeline,
+    base: Path,
+    folder: Path,
+    to_stage: str = ScoreStage.name,
+) -> list[SweepRow]:
+    """Run every point in a work folder of its own below ``folder``; what is done is skipped, so it resumes.
+
+    A new point starts with hard links to the folder that shares most finished stages with it: ``base`` or
+    an earlier point. So a grid over the student's settings trains and labels with the teachers once.
+
+    Args:
+        points: The combinations.
+        open_pipeline: Makes a point's pipeline.
+        base: A work folder of the recipe, which need not exist.
+        folder: Where the points' work folders and ``sweep.json`` go.
+        to_stage: ``student`` for frame accuracy alone, ``score`` for WER too.
+    """
+    rows: list[SweepRow] = []
+    for number, point in enumerate(points, start=1):
+        say(f"sweep: point {number} of {len(points)}: {point.name}")
+        place = folder / point.name
+        if not place.is_dir():
+            finished = [base, *(folder / row.point.name for row in rows)]
+            _share_stages(point, open_pipeline, finished, place)
+        pipeline = open_pipeline(point.overrides, place)
+        forget_stale(pipeline)
+        pipeline.run(to_stage=to_stage)
+        rows.append(_measured(point, pipeline, to_stage))
+        write_json(folder / SWEEP_FILE, [_as_json(row) for row in rows])
+    return rows
+
+
+def _share_stages(
+    point: SweepPoint, open_pipeline: OpenPipeline, finished: Iterable[Path], place: Path
+) -> None:
+    """Link the folder with the most stages that the point would not run again."""
+    shared = {
+        source: sum(status.state is State.DONE for status in open_pipeline(point.overrides, source).status())
+        for source in finished
+        if (source / "stages").is_dir()
+    }
+    best = max(shared, key=lambda source: shared[source], default=None)
+    if best is None or shared[best] == 0:
+        return
+    say(f"sweep: shares {shared[best]} finished stages of {best}")
+    with atomic_dir(place) as temporary:
+        shutil.copytree(best, temporary, ignore=_NOT_SHARED, copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    # Every file in a work folder is replaced, never changed, so that a link is as good as a copy.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def forget_stale(pipeline: Pipeline) -> None:
+    """Remove the markers of stages that are not done with these settings, and of those that build on them.
+
+    Models and shards that were made just so are found again by their own fingerprints.
+    """
+    stale: set[str] = set()
+    for status in pipeline.status():
+        if status.state is not State.DONE or stale & set(status.stage.needs):
+            stale.add(status.stage.name)
+    for name in stale:
+        (pipeline.work.markers / f"{name}.json").unlink(missing_ok=True)
+
+
+def _measured(point: SweepPoint, pipeline: Pipeline, to_stage: str) -> SweepRow:
+    work = pipeline.work
+    if to_stage == StudentStage.name:
+        student = next(stage for stage in pipeline.stages if isinstance(stage, StudentStage))
+        cards = [read_card(path) for path in student.outputs(work)]
+        accuracies = [float(card.provenance["dev_frame_accuracy"]) for card in cards]
+        return SweepRow(point, {"student": accuracies}, {})
+    scores = {group: read_scores(work, group, TUNED_SPLIT) for group in decoded_systems(work)}
+    return SweepRow(
+        point,
+        {group: [counts.rate for counts in each.correct_frames()] for group, each in scores.items()},
+        {group: [counts.rate for counts in each.word_counts()] for group, each in scores.items()},
+    )
+
+
+def best_point(rows: Sequence[SweepRow]) -> SweepRow:
+    """Return the point with the best student: the lowest WER where it was scored, else most right frames."""
+    if all(row.wer for row in rows):
+        return min(rows, key=lambda row: _mean(row.wer["student"]))
+    return max(rows, key=lambda row: _mean(row.frame_accuracy["student"]))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _as_json(row: SweepRow) -> dict[str, Any]:
+    return {"settings": row.point.values, "frame_accuracy": row.frame_accuracy, "wer": row.wer}
+
+
+def _yaml(value: Any) -> str:
+    """Return a value as YAML on one line, as ``--set`` reads it."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
+    return text.removesuffix("\n...\n").strip()
