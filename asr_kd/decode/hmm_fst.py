@@ -125,7 +125,7 @@ def add_self_loops(arrays: FstArrays, self_loop_probability: Array, transition_s
 
 
 def _sole_entering_label(arrays: FstArrays) -> Array:
-    """Return the input label of all arcs into each state, 0 where they differ or the start is, ``[states]``."""
+    """Return the input label of all arcs into each state, 0 where they differ and at the start."""
     num_states = len(arrays.finals)
     lowest = np.full(num_states, _NO_ENTRY, dtype=np.int64)
     highest = np.zeros(num_states, dtype=np.int64)

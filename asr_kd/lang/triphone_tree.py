@@ -140,7 +140,7 @@ class TriphoneTree:
         return self._owner[pdf_id]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the tree as a JSON-like value; a leaf is ``[pdf_id]``, a split ``[side, question, yes, no]``."""
+        """Return the tree as JSON-like; a leaf is ``[pdf_id]``, a split ``[side, question, yes, no]``."""
         return {
             "kind": self.kind,
             "phone_set": self.phone_set.to_json(),

@@ -12,9 +12,7 @@ from asr_kd.lang.triphone_tree import Leaf, Node, Split, TriphoneTree
 def random_tree(phone_set: PhoneSet, topology: HmmTopology, seed: int, num_splits: int = 2) -> TriphoneTree:
     """Return a tree that splits each state, silence excepted, up to ``num_splits`` times."""
     choice = random.Random(seed)
-    questions = [
-        tuple(choice.sample(phone_set.phones, choice.randint(1, len(phone_set)))) for _ in range(6)
-    ]
+    questions = [tuple(choice.sample(phone_set.phones, choice.randint(1, len(phone_set)))) for _ in range(6)]
     owners = [
         phone_id
         for phone_id in range(1, len(phone_set) + 1)

@@ -1,4 +1,4 @@
-"""The best path of a graph with senones in context against exhaustive search, context across words included."""
+"""The best path of a graph in context against exhaustive search, context across words included."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class InContext:
                 yield from self.sequences((*words, word))
 
     def cost(self, words: tuple[str, ...]) -> float:
-        acoustic = min((self.of_phones(phones) + cost for phones, cost in self.phones(words)), default=math.inf)
+        acoustic = min(
+            (self.of_phones(phones) + cost for phones, cost in self.phones(words)), default=math.inf
+        )
         return acoustic + self.grammar(("<s>",), (*words, "</s>"))
 
     def phones(self, words: tuple[str, ...]) -> Iterator[tuple[list[int], float]]:
@@ -157,7 +159,9 @@ def test_fuzz(seed: int) -> None:
     phones = ["A", "B", "C"][: choice.randint(1, 3)]
     entries = {
         f"w{number}": tuple(
-            sorted({tuple(choice.choices(phones, k=choice.randint(1, 3))) for _ in range(choice.randint(1, 2))})
+            sorted(
+                {tuple(choice.choices(phones, k=choice.randint(1, 3))) for _ in range(choice.randint(1, 2))}
+            )
         )
         for number in range(choice.randint(1, 3))
     }
@@ -171,7 +175,7 @@ def test_fuzz(seed: int) -> None:
 
 
 def test_the_right_context_reaches_into_the_next_word() -> None:
-    """"a" sounds one way before "b" and another before "c": what is heard of "a" alone settles the next word."""
+    """Of "b" and "c", which sound alike, the one is heard that fits the sound of the "a" before it."""
     lexicon = make_lexicon({"a": ("A",), "b": ("B",), "c": ("C",)})
     phone_set = PhoneSet.from_lexicon(lexicon)
     topology = HmmTopology(1, 1)
@@ -207,7 +211,10 @@ def test_a_graph_in_context_is_stored_with_its_fingerprint(tmp_path: Path) -> No
     hmm, lm = make_hmm(lexicon, 2, 1), uniform_ngram(lexicon.words)
     graph = build_graph(lexicon, hmm, lm)
     save_graph(tmp_path / "graph", graph)
-    assert load_graph(tmp_path / "graph", graph_fingerprint(lexicon, hmm, lm, GraphConfig())).num_pdfs == hmm.num_pdfs
+    assert (
+        load_graph(tmp_path / "graph", graph_fingerprint(lexicon, hmm, lm, GraphConfig())).num_pdfs
+        == hmm.num_pdfs
+    )
     other = make_hmm(lexicon, 2, 2)
     with pytest.raises(GraphError, match="built from another lexicon, HMM"):
         load_graph(tmp_path / "graph", graph_fingerprint(lexicon, other, lm, GraphConfig()))
