@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 Question = tuple[str, ...]
 
 # "AH_B" begins a word (as Kaldi marks positions), "AH1" has stress (as CMUdict marks it).
-_MARKS = re.compile(r"(?P<position>_[BIES])$|(?P<stress>\d)(?:_[BIES])?$")
+_MARKS = re.compile(r"(?<=.)(?:(?P<position>_[BIES])|(?P<stress>\d))$")
 
 
 def phone_questions(sums: TriphoneSums, phone_set: PhoneSet, variance_floor: Array) -> list[Question]:
