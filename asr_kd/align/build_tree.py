@@ -62,14 +62,8 @@ def build_tree(
 
     Source: Kaldi ``build-tree``; Young, Odell & Woodland 1994.
     """
+    check_num_leaves(num_leaves, phone_set, topology)
     growing = _Forest(sums, phone_set, topology, questions, min_frames, variance_floor)
-    if num_leaves < growing.num_leaves:
-        raise AlignmentError(
-            "fewer senones than states without context",
-            where="align.senones.num_leaves",
-            expected=f"{growing.num_leaves} or more: the states of {len(phone_set)} phones",
-            got=num_leaves,
-        )
     growing.split_until(num_leaves)
     if growing.num_leaves < num_leaves:
         raise AlignmentError(
@@ -80,6 +74,22 @@ def build_tree(
             hint="lower num_leaves or min_frames",
         )
     return growing.tree()
+
+
+def check_num_leaves(num_leaves: int, phone_set: PhoneSet, topology: HmmTopology) -> None:
+    """Refuse fewer senones than there are states without context.
+
+    Raises:
+        AlignmentError: Naming the least number.
+    """
+    least = sum(topology.states_of(phone == phone_set.silence) for phone in phone_set.phones)
+    if num_leaves < least:
+        raise AlignmentError(
+            "fewer senones than states without context",
+            where="align.senones.num_leaves",
+            expected=f"{least} or more: the states of {len(phone_set)} phones",
+            got=num_leaves,
+        )
 
 
 class _Forest:

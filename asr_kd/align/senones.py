@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from asr_kd.align.build_tree import build_tree
+from asr_kd.align.build_tree import build_tree, check_num_leaves
 from asr_kd.align.corpus import AlignmentCorpus
 from asr_kd.align.flat_start import FlatStartResult
 from asr_kd.align.gmm_training import GmmStatistics
@@ -26,6 +26,7 @@ from asr_kd.align.viterbi_training import (
     first_gaussians,
     make_scratch,
 )
+from asr_kd.errors import LexiconError
 from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.triphone_tree import TriphoneTree
@@ -39,6 +40,7 @@ class SenoneConfig(BaseModel):
 
     Attributes:
         num_leaves: Number of senones S.
+        questions: Sets of phones that the tree may ask for; clusters of phones that sound alike by default.
         min_frames: That a senone must have in the alignment of the monophones.
         num_iterations: Re-estimations of the mixtures.
         realign_iterations: Those that align anew first.
@@ -49,6 +51,7 @@ class SenoneConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_leaves: int = Field(ge=1)
+    questions: tuple[tuple[str, ...], ...] | None = None
     min_frames: float = Field(default=100.0, ge=1)
     num_iterations: int = Field(default=20, ge=1)
     realign_iterations: tuple[int, ...] = (3, 6, 9, 12, 16, 20)
@@ -57,8 +60,24 @@ class SenoneConfig(BaseModel):
 
     def schedule(self, flat_start: TrainingSchedule) -> TrainingSchedule:
         """Return the schedule: all that is not said here is that of the flat start."""
-        own = self.model_dump(exclude={"num_leaves", "min_frames"})
+        own = self.model_dump(exclude={"num_leaves", "min_frames", "questions"})
         return TrainingSchedule.model_validate({**flat_start.model_dump(), **own})
+
+    def check(self, monophones: Hmm) -> None:
+        """Refuse what no data can mend, before anything is trained.
+
+        Raises:
+            AlignmentError: For fewer leaves than states without context.
+            LexiconError: For a question that names an unknown phone.
+        """
+        check_num_leaves(self.num_leaves, monophones.phone_set, monophones.topology)
+        for phone in (phone for question in self.questions or () for phone in question):
+            if phone not in monophones.phone_set:
+                raise LexiconError(
+                    f'a question names the phone "{phone}", which the lexicon has not',
+                    where="align.senones.questions",
+                    expected=f"phones out of {' '.join(monophones.phone_set.phones)}",
+                )
 
 
 @dataclass(frozen=True)
@@ -150,7 +169,7 @@ def _tied(
     variance = sums.second.sum(axis=0) / total - (sums.first.sum(axis=0) / total) ** 2
     floor = schedule.variance_floor * variance
     phone_set, topology = monophones.phone_set, monophones.topology
-    questions = phone_questions(sums, phone_set, floor)
+    questions = config.questions or phone_questions(sums, phone_set, floor)
     tree = build_tree(sums, phone_set, topology, questions, config.num_leaves, config.min_frames, floor)
     say(f"senones: {tree.num_pdfs:,} for {sums.num_triphones:,} triphones, {len(questions)} questions")
     owners = [tree.phone_and_state(pdf_id) for pdf_id in range(tree.num_pdfs)]

@@ -120,6 +120,8 @@ class AlignStage(Stage):
         config = self.config
         topology = HmmTopology(config.num_states, config.silence_num_states)
         hmm = monophone_hmm(PhoneSet.from_lexicon(lexicon), topology)
+        if config.senones is not None:
+            config.senones.check(hmm)
         corpus, _ = _corpus(work, config.features.key, "train", lexicon)
         monophones = train_monophone(
             corpus, lexicon, hmm, config.flat_start, config.search, config.num_processes
