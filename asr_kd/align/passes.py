@@ -16,6 +16,12 @@ from asr_kd.align.equal import align_equal
 from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.gmm_training import GmmStatistics, accumulate
 from asr_kd.align.segments import visit_counts
+from asr_kd.align.triphone_statistics import (
+    TriphoneStatistics,
+    TriphoneSums,
+    convert_alignment,
+    triphone_keys,
+)
 from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure, transcript_pdf_ids
 from asr_kd.errors import AlignmentError
 from asr_kd.lang.hmm import Hmm
@@ -30,16 +36,26 @@ class Pass(enum.Enum):
     EQUAL = "equal"
     ALIGN = "align"
     KEEP = "keep"
+    COUNT = "count"
+    """Align, and count triphones too."""
+    CONVERT = "convert"
+    """Keep the alignment with another tree, in that model's senones."""
+
+    @property
+    def aligns(self) -> bool:
+        """Whether the pass makes an alignment, which may fail."""
+        return self not in {Pass.KEEP, Pass.CONVERT}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A chunk of utterances and the model to treat it with."""
+    """A chunk of utterances and the model to treat it with; ``source_hmm`` is that of a kept alignment."""
 
     kind: Pass
     utt_ids: list[str]
     gmm: DiagGmm
     hmm: Hmm
+    source_hmm: Hmm | None = None
 
 
 @dataclass
@@ -52,6 +68,7 @@ class ChunkResult:
         num_visits: Visits to each pdf ``[S]``.
         num_aligned: Aligned utterances.
         failures: The others.
+        triphones: Sums over the states of each triphone, when they are counted.
     """
 
     statistics: GmmStatistics
@@ -59,6 +76,7 @@ class ChunkResult:
     num_visits: Array
     num_aligned: int = 0
     failures: list[AlignmentFailure] = field(default_factory=list)
+    triphones: TriphoneSums | None = None
 
 
 class FlatStartWorker:
@@ -112,16 +130,24 @@ class FlatStartWorker:
             all_pdf_ids.append(pdf_ids)
         if all_pdf_ids:
             accumulate(task.gmm, np.concatenate(all_features), np.concatenate(all_pdf_ids), result.statistics)
+        if task.kind is Pass.COUNT:
+            triphones = TriphoneStatistics(task.gmm.dim)
+            for features, pdf_ids in zip(all_features, all_pdf_ids, strict=True):
+                triphones.add_frames(triphone_keys(pdf_ids, task.hmm), features)
+            result.triphones = triphones.sums()
         return result
 
     def _pdf_ids_of(
         self, utt_id: str, features: Array, task: Task, aligner: Aligner
     ) -> Array | AlignmentFailure:
         stored = self._pdf_ids[slice(*self._store.span(utt_id))]
-        if task.kind is Pass.KEEP:
-            if len(stored) and stored[0] != NOT_ALIGNED:
-                return stored
-            return AlignmentFailure(utt_id, "not aligned before")
+        if not task.kind.aligns:
+            if not len(stored) or stored[0] == NOT_ALIGNED:
+                return AlignmentFailure(utt_id, "not aligned before")
+            if task.kind is Pass.CONVERT:
+                assert task.source_hmm is not None, "a kept alignment has a model"
+                stored[:] = convert_alignment(stored, task.source_hmm, task.hmm)
+            return stored
         words = self._transcripts[utt_id]
         pdf_ids: Array | AlignmentFailure | None = aligner.failure_before_search(utt_id, words, len(features))
         if pdf_ids is None and task.kind is Pass.EQUAL:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import kaldifst
@@ -12,8 +13,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.errors import AlignmentError, ModelError
+from asr_kd.lang.context import Triphone
 from asr_kd.lang.hmm import Hmm, expand_to_states
 from asr_kd.lang.lexicon import Lexicon
+from asr_kd.lang.phones import UTTERANCE_EDGE
 from asr_kd.lang.search import viterbi_search
 
 Array = np.ndarray[Any, Any]
@@ -121,9 +124,31 @@ def min_num_frames(words: Sequence[str], lexicon: Lexicon, hmm: Hmm) -> int:
 
 def transcript_pdf_ids(words: Sequence[str], lexicon: Lexicon, hmm: Hmm) -> Array:
     """Return the different pdfs that :func:`transcript_graph` asks for, ascending."""
-    phones = {phone for word in words for phones in lexicon.pronunciations[word] for phone in phones}
-    phone_ids = {hmm.phone_set.silence_id, *(hmm.phone_set.phone_id(phone) for phone in phones)}
-    return np.unique([pdf_id for phone_id in phone_ids for pdf_id in hmm.pdf_ids(phone_id)])
+    if hmm.tree.context_width == 1:
+        phones = {phone for word in words for phones in lexicon.pronunciations[word] for phone in phones}
+        phone_ids = {hmm.phone_set.silence_id, *(hmm.phone_set.phone_id(phone) for phone in phones)}
+        return np.unique([pdf_id for phone_id in phone_ids for pdf_id in hmm.pdf_ids(phone_id)])
+    triphones = _transcript_triphones(words, lexicon, hmm)
+    return np.unique([pdf for left, phone, right in triphones for pdf in hmm.pdf_ids(phone, left, right)])
+
+
+def _transcript_triphones(words: Sequence[str], lexicon: Lexicon, hmm: Hmm) -> set[Triphone]:
+    """Return the triphones of a transcript, with silence or not between any two words."""
+    silence = hmm.phone_set.silence_id
+    parts = [
+        [[hmm.phone_set.phone_id(phone) for phone in phones] for phones in lexicon.pronunciations[word]]
+        for word in words
+    ]
+    edge = {UTTERANCE_EDGE, silence}
+    ends = [edge, *({phones[-1] for phones in part} | {silence} for part in parts)]
+    starts = [*({phones[0] for phones in part} | {silence} for part in parts[1:]), edge]
+    found = {(left, silence, right) for left, right in product(set().union(*ends), set().union(*starts))}
+    for part, before, after in zip(parts, ends, starts, strict=False):
+        for phones in part:
+            for left, right in product(before, after):
+                padded = [left, *phones, right]
+                found.update(zip(padded, phones, padded[2:], strict=False))
+    return found
 
 
 def align_utterance(scores: Array, graph: Any, beam: float, retry_beam: float) -> Array | None:

@@ -9,7 +9,14 @@ import traceback
 import typer
 
 from asr_kd import __version__
-from asr_kd.cli import frontend_commands, recipe_commands, recognise_commands, score_commands, shard_commands
+from asr_kd.cli import (
+    frontend_commands,
+    recipe_commands,
+    recognise_commands,
+    score_commands,
+    shard_commands,
+    tree_commands,
+)
 from asr_kd.errors import AsrKdError
 
 app = typer.Typer(
@@ -22,6 +29,7 @@ recipe_commands.register(app)
 recognise_commands.register(app)
 score_commands.register(app)
 frontend_commands.register(app)
+tree_commands.register(app)
 app.add_typer(shard_commands.app, name="shards")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from asr_kd.atomic import atomic_dir, write_json, write_text
 from asr_kd.decode.fst_arrays import from_arrays, to_arrays
 from asr_kd.decode.grammar_fst import grammar_fst
+from asr_kd.decode.hmm_fst import expand_in_context, without_disambiguation
 from asr_kd.decode.lexicon_fst import lexicon_fst
 from asr_kd.errors import GraphError
 from asr_kd.fingerprint import file_sha256, fingerprint
@@ -89,12 +90,13 @@ def build_graph(
 
     Args:
         lexicon: Pronunciations; has all words of the model.
-        hmm: With a tree without context.
+        hmm: With a tree of any context.
         lm: Of any order. A list or loop of words is a model of order 1.
         config: Silence and transitions.
 
     Raises:
-        GraphError: The grammar is empty or cannot end, a word lacks a pronunciation, the tree needs context.
+        GraphError: The grammar is empty or cannot end, a word lacks a pronunciation.
+        LexiconError: A pronunciation has a phone that the HMM lacks.
 
     Source: Mohri, Pereira & Riley 2008, "Speech Recognition with Weighted Finite-State Transducers";
         Kaldi ``mkgraph.sh``.
@@ -113,8 +115,11 @@ def build_graph(
         )
     kaldifst.determinize_star(phone_fst, use_log=True)
     kaldifst.minimize_encoded(phone_fst)
-    phone_fst = _without_disambiguation(phone_fst, lex.first_disambiguation)
-    fst = expand_to_states(phone_fst, hmm, settings.transition_scale)
+    if hmm.tree.context_width == 1:
+        phone_fst = without_disambiguation(phone_fst, lex.first_disambiguation)
+        fst = expand_to_states(phone_fst, hmm, settings.transition_scale)
+    else:
+        fst = expand_in_context(phone_fst, lex.first_disambiguation, hmm, settings.transition_scale)
     return DecodingGraph(fst, lexicon.words, hmm.num_pdfs, graph_fingerprint(lexicon, hmm, lm, settings))
 
 
@@ -130,13 +135,6 @@ def _pronounced_words(lexicon: Lexicon, lm: NgramModel) -> tuple[str, ...]:
             hint="add them to the lexicon, or read the model with the lexicon's words as its vocabulary",
         )
     return words
-
-
-def _without_disambiguation(fst: Any, first_disambiguation: int) -> Any:
-    """Turn disambiguation symbols into epsilon."""
-    arrays = to_arrays(fst)
-    arrays.arcs["ilabel"][arrays.arcs["ilabel"] >= first_disambiguation] = 0
-    return from_arrays(arrays)
 
 
 def with_insertion_penalty(graph: DecodingGraph, penalty: float) -> DecodingGraph:

@@ -11,6 +11,7 @@ import kaldifst
 import numpy as np
 
 from asr_kd.errors import GraphError
+from asr_kd.lang.context import in_context
 
 if TYPE_CHECKING:
     from asr_kd.lang.hmm import Hmm
@@ -46,25 +47,26 @@ def expand_to_states(phone_fst: Any, hmm: Hmm, transition_scale: float = 1.0) ->
 
     Args:
         phone_fst: ``StdVectorFst`` with phone ids as input labels (0 = epsilon), any output labels.
-        hmm: With a tree without context.
+        hmm: With a tree of any context.
         transition_scale: Factor on the costs of self-loops and exits.
 
     Returns:
         ``StdVectorFst`` with ``pdf_id + 1`` as input labels and the output labels of ``phone_fst``.
 
     Raises:
-        GraphError: When an input label is no phone id (a disambiguation symbol that was left in) or
-            the tree needs context.
+        GraphError: When an input label is no phone id (a disambiguation symbol that was left in).
 
     Source: Mohri, Pereira & Riley 2008, "Speech Recognition with Weighted Finite-State Transducers";
         Kaldi ``make-h-transducer`` and ``add-self-loops``.
     """
-    if hmm.tree.context_width != 1:
-        raise GraphError(
-            "the tree needs phones in context", expected="context_width 1", got=hmm.tree.context_width
-        )
-    phones = _states_of_phones(hmm, transition_scale)
-    arcs = _read_arcs(phone_fst, len(phones))
+    arcs = _read_arcs(phone_fst, len(hmm.phone_set))
+    if hmm.tree.context_width == 1:
+        phones = _states_of_phones(hmm, transition_scale)
+    else:
+        phone_fst, labels = in_context(phone_fst)
+        triphones = _states_of_triphones(hmm, transition_scale)
+        arcs = _read_arcs(phone_fst, len(labels), [triphones.number(label) for label in labels])
+        phones = triphones.states
     sole_phone = _sole_entering_phone(phone_fst, arcs)
     return _Expansion(phone_fst, phones, sole_phone).run(arcs)
 
@@ -72,11 +74,44 @@ def expand_to_states(phone_fst: Any, hmm: Hmm, transition_scale: float = 1.0) ->
 @lru_cache(maxsize=4)
 def _states_of_phones(hmm: Hmm, transition_scale: float) -> list[_PhoneStates]:
     """Return the states of each phone; kept, since a corpus is aligned with many graphs of one model."""
-    return [_phone_states(hmm, phone_id, transition_scale) for phone_id in range(1, len(hmm.phone_set) + 1)]
+    phone_ids = range(1, len(hmm.phone_set) + 1)
+    return [_phone_states(hmm, hmm.pdf_ids(phone_id), transition_scale) for phone_id in phone_ids]
 
 
-def _phone_states(hmm: Hmm, phone_id: int, transition_scale: float) -> _PhoneStates:
-    pdf_ids = hmm.pdf_ids(phone_id)
+@lru_cache(maxsize=4)
+def _states_of_triphones(hmm: Hmm, transition_scale: float) -> _TriphoneStates:
+    return _TriphoneStates(hmm, transition_scale)
+
+
+class _TriphoneStates:
+    """The states of phones in context, numbered from 1; contexts with the same pdfs share a number."""
+
+    def __init__(self, hmm: Hmm, transition_scale: float) -> None:
+        self._hmm = hmm
+        self._transition_scale = transition_scale
+        self._number_of_triphone: dict[tuple[int, ...], int] = {}
+        self._number_of_pdfs: dict[tuple[int, ...], int] = {}
+        self.states: list[_PhoneStates] = []
+
+    def number(self, label: list[int]) -> int:
+        """Return the number of the states that a label in context stands for; 0 for epsilon."""
+        if not label:
+            return 0
+        key = tuple(label)
+        if key not in self._number_of_triphone:
+            left, phone, right = key
+            self._number_of_triphone[key] = self._number(self._hmm.pdf_ids(phone, left, right))
+        return self._number_of_triphone[key]
+
+    def _number(self, pdf_ids: list[int]) -> int:
+        key = tuple(pdf_ids)
+        if key not in self._number_of_pdfs:
+            self.states.append(_phone_states(self._hmm, pdf_ids, self._transition_scale))
+            self._number_of_pdfs[key] = len(self.states)
+        return self._number_of_pdfs[key]
+
+
+def _phone_states(hmm: Hmm, pdf_ids: list[int], transition_scale: float) -> _PhoneStates:
     loop = hmm.self_loop_probability[pdf_ids]
     return _PhoneStates(
         labels=[pdf_id + 1 for pdf_id in pdf_ids],
@@ -85,7 +120,8 @@ def _phone_states(hmm: Hmm, phone_id: int, transition_scale: float) -> _PhoneSta
     )
 
 
-def _read_arcs(phone_fst: Any, num_phones: int) -> list[_PhoneArc]:
+def _read_arcs(phone_fst: Any, num_phones: int, number_of_label: list[int] | None = None) -> list[_PhoneArc]:
+    """Return all arcs, their input labels translated."""
     arcs = []
     for state in range(phone_fst.num_states):
         for arc in kaldifst.ArcIterator(phone_fst, state):
@@ -95,7 +131,8 @@ def _read_arcs(phone_fst: Any, num_phones: int) -> list[_PhoneArc]:
                     expected=f"a phone id up to {num_phones}",
                     hint="disambiguation symbols become epsilon before the expansion",
                 )
-            arcs.append(_PhoneArc(state, arc.ilabel, arc.olabel, arc.weight.value, arc.nextstate))
+            phone = arc.ilabel if number_of_label is None else number_of_label[arc.ilabel]
+            arcs.append(_PhoneArc(state, phone, arc.olabel, arc.weight.value, arc.nextstate))
     return arcs
 
 

@@ -14,11 +14,12 @@ from asr_kd.fingerprint import fingerprint
 from asr_kd.lang.expand import expand_to_states
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.lang.topology import HmmTopology
-from asr_kd.lang.tree import MonophoneTree, SenoneTree, tree_from_json
+from asr_kd.lang.tree import UTTERANCE_EDGE, MonophoneTree, SenoneTree, tree_from_json
 
 __all__ = ["Hmm", "HmmTopology", "expand_to_states", "monophone_hmm"]
 
 _INITIAL_SELF_LOOP = 0.75
+_NUM_SHOWN = 8
 
 
 class Hmm:
@@ -31,7 +32,8 @@ class Hmm:
         self_loop_probability: Of each pdf ``[S]``, or one for all.
 
     Raises:
-        ModelError: When a probability is not between 0 and 1 or their number is not the number of pdfs.
+        ModelError: When the tree was made for other phones or states, a probability is not between 0 and 1
+            or their number is not the number of pdfs.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Hmm:
         self.phone_set = phone_set
         self.topology = topology
         self.tree = tree
+        _check_tree(tree, phone_set, topology)
         if isinstance(self_loop_probability, np.ndarray) and self_loop_probability.shape != (tree.num_pdfs,):
             raise ModelError(
                 "self-loop probabilities do not fit the senone tree",
@@ -70,9 +73,10 @@ class Hmm:
         """Return the number of states of a phone, which is its shortest duration in frames."""
         return self.topology.states_of(phone_id == self.phone_set.silence_id)
 
-    def pdf_ids(self, phone_id: int) -> list[int]:
-        """Return the pdfs of a phone's states without context."""
-        return [self.tree.pdf_id(0, phone_id, 0, state) for state in range(self.num_states(phone_id))]
+    def pdf_ids(self, phone_id: int, left: int = UTTERANCE_EDGE, right: int = UTTERANCE_EDGE) -> list[int]:
+        """Return the pdfs of a phone's states between two phone ids; alone by default."""
+        num_states = self.num_states(phone_id)
+        return [self.tree.pdf_id(left, phone_id, right, state) for state in range(num_states)]
 
     def with_self_loops(self, self_loop_probability: np.ndarray[Any, Any]) -> Hmm:
         """Return the same model with other self-loop probabilities ``[S]``."""
@@ -114,6 +118,23 @@ class Hmm:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ModelError(f"not a stored HMM: {error!r}", where=path) from None
+
+
+def _check_tree(tree: SenoneTree, phone_set: PhoneSet, topology: HmmTopology) -> None:
+    if tree.topology != topology:
+        raise ModelError(
+            "the senone tree was made for another topology", expected=topology, got=tree.topology
+        )
+    if tree.phone_set == phone_set:
+        return
+    ours, theirs = set(phone_set.phones), set(tree.phone_set.phones)
+    named = " ".join(sorted(ours ^ theirs)[:_NUM_SHOWN]) or "another order"
+    raise ModelError(
+        "the senone tree was made for another phone set",
+        expected=f"the {len(ours)} phones of the lexicon",
+        got=f"{len(theirs)} phones; the difference: {named}",
+        hint="build the tree from this lexicon: run the align stage again",
+    )
 
 
 def monophone_hmm(phone_set: PhoneSet, topology: HmmTopology | None = None) -> Hmm:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from asr_kd.lang.lexicon import Lexicon
 
 SILENCE = "SIL"
+UTTERANCE_EDGE = 0
+"""Context id where there is no phone to the left or right."""
+
 _NUM_SHOWN = 60
 
 

@@ -6,15 +6,25 @@ from typing import Any, Protocol
 
 from asr_kd.errors import ModelError
 from asr_kd.fingerprint import fingerprint
-from asr_kd.lang.phones import PhoneSet
+from asr_kd.lang.phones import UTTERANCE_EDGE, PhoneSet
 from asr_kd.lang.topology import HmmTopology
+from asr_kd.lang.triphone_tree import TriphoneTree
 
-UTTERANCE_EDGE = 0
-"""Context id where there is no phone to the left or right."""
+__all__ = ["UTTERANCE_EDGE", "MonophoneTree", "SenoneTree", "TriphoneTree", "tree_from_json"]
 
 
 class SenoneTree(Protocol):
     """Maps a state of a phone in its context to a pdf_id (a senone)."""
+
+    @property
+    def phone_set(self) -> PhoneSet:
+        """The phones that it was made for."""
+        ...
+
+    @property
+    def topology(self) -> HmmTopology:
+        """The states that it was made for."""
+        ...
 
     @property
     def num_pdfs(self) -> int:
@@ -104,8 +114,14 @@ def tree_from_json(value: dict[str, Any]) -> SenoneTree:
     """Return the tree that ``to_json`` described.
 
     Raises:
-        ModelError: For a kind of tree that is not known here.
+        ModelError: For a kind of tree that is not known here, or a damaged one.
     """
+    if value.get("kind") == TriphoneTree.kind:
+        return TriphoneTree.from_json(value)
     if value.get("kind") != MonophoneTree.kind:
-        raise ModelError("unknown kind of senone tree", expected=MonophoneTree.kind, got=value.get("kind"))
+        raise ModelError(
+            "unknown kind of senone tree",
+            expected=f"{MonophoneTree.kind} or {TriphoneTree.kind}",
+            got=value.get("kind"),
+        )
     return MonophoneTree(PhoneSet.from_json(value["phone_set"]), HmmTopology.from_json(value["topology"]))

@@ -28,7 +28,7 @@ from asr_kd.report.results import TrainingCurve as Curve
 from asr_kd.score.wer import WerResult, score_by_group
 
 # Near black in a PNG; in an SVG replaced by currentColor, so that it follows the page's dark mode.
-_INK = "#0a0b0c"
+INK = "#0a0b0c"
 _GRID = "#80808055"
 _COLOURS = {
     BASELINE: "#3b82c4",
@@ -40,7 +40,7 @@ _COLOURS = {
 _OTHER_COLOURS = ("#b565a7", "#a3793b", "#6d6fd0", "#c8504b")
 
 # Any: matplotlib types its keys in some versions and not in others.
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
@@ -49,11 +49,11 @@ _STYLE: Any = {
     "axes.grid": True,
     "grid.color": _GRID,
     "grid.linewidth": 0.6,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "legend.frameon": False,
     "legend.fontsize": 8,
     # A speaker may be called "$1$"; it is a name and no formula.
@@ -85,12 +85,12 @@ def _inline(svg: str, name: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    return svg.replace("<svg ", '<svg role="img" ', 1).replace(_INK, "currentColor").strip() + "\n"
+    return svg.replace("<svg ", '<svg role="img" ', 1).replace(INK, "currentColor").strip() + "\n"
 
 
 def training_curves(curves: Sequence[Curve]) -> Figure:
     """Plot frame accuracy and loss over epochs; solid on dev, dashed on the training frames."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_WIDTH, 5.2), layout="constrained")
         accuracy, loss = figure.subplots(2, 1, sharex=True)
         colours = _colours([curve.system for curve in curves])
@@ -111,8 +111,8 @@ def training_curves(curves: Sequence[Curve]) -> Figure:
         loss.set_xlabel("epoch")
         loss.xaxis.get_major_locator().set_params(integer=True)
         handles = [Line2D([], [], color=colour, label=system) for system, colour in colours.items()]
-        handles.append(Line2D([], [], color=_INK, linestyle="-", linewidth=0.8, label="dev"))
-        handles.append(Line2D([], [], color=_INK, linestyle="--", linewidth=0.8, label="train"))
+        handles.append(Line2D([], [], color=INK, linestyle="-", linewidth=0.8, label="dev"))
+        handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.8, label="train"))
         accuracy.legend(handles=handles, loc="lower right", ncols=2)
     return figure
 
@@ -126,7 +126,7 @@ def rates_by_system(results: Results, split: str) -> Figure:
     ]
     panels = [(title, measures) for title, measures in panels if any(measures)]
     assert panels, "a split without any rate has no plot"
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = (0.75 + 0.28 * len(rows)) * len(panels)
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         colours = _colours([row.system for row in rows])
@@ -155,7 +155,7 @@ def _point(axes: Axes, place: int, measure: Measure, colour: str) -> None:
 
 def tuning_surface(surface: TuningSurface) -> Figure:
     """Plot WER over acoustic scale and word insertion penalty; the frame marks what was chosen."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         num_scales, num_penalties = len(surface.acoustic_scales), len(surface.insertion_penalties)
         figure = Figure(figsize=(_WIDTH, 1.3 + 0.3 * num_scales), layout="constrained")
         axes = figure.add_subplot()
@@ -200,7 +200,7 @@ def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -
     last = by_system[list(by_system)[-1]]
     ranked = sorted(last, key=lambda speaker: (-last[speaker].wer, speaker))
     shown = ranked[:_MAX_SPEAKERS]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_WIDTH, 1.1 + 0.17 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         colours = _colours(list(by_system))

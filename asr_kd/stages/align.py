@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
-from asr_kd.align.flat_start import FlatStartConfig, train_monophone
+from asr_kd.align.flat_start import FlatStartConfig, FlatStartResult, train_monophone
 from asr_kd.align.forced import GmmScorer, Scorer, align_corpus
 from asr_kd.align.segments import pdf_counts
+from asr_kd.align.senones import SenoneConfig, train_senones
 from asr_kd.align.viterbi import AlignmentConfig, AlignmentFailure
 from asr_kd.am.checkpoint import load_model
 from asr_kd.am.prior import log_likelihoods
@@ -41,6 +42,7 @@ class AlignConfig(Settings):
         silence_num_states: HMM states of silence.
         flat_start: Training of the Gaussian mixtures.
         search: Beams, silence, and the share of utterances that may fail.
+        senones: Tied states of triphones; None leaves a senone for each state of each phone.
         realign: Whether a net with the recipe's settings, trained on the mixtures' alignment, aligns again.
         realign_acoustic_scale: Factor on that net's log-likelihoods.
         num_processes: That align at a time.
@@ -51,6 +53,7 @@ class AlignConfig(Settings):
     silence_num_states: int = Field(3, ge=1)
     flat_start: FlatStartConfig = FlatStartConfig()
     search: AlignmentConfig = AlignmentConfig()
+    senones: SenoneConfig | None = None
     realign: bool = False
     realign_acoustic_scale: float = Field(0.3, gt=0)
     num_processes: int = Field(2, ge=1)
@@ -76,6 +79,9 @@ class AlignStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return the aligner's settings."""
         settings = {"align": self.config.model_dump(mode="json", exclude={"num_processes"})}
+        if self.config.senones is None:
+            # Work folders from before there were senones in context stay as they are.
+            del settings["align"]["senones"]
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
         return settings
@@ -93,30 +99,47 @@ class AlignStage(Stage):
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train the mixtures on train, then align every split."""
         lexicon = read_lexicon(work.lexicon)
-        topology = HmmTopology(self.config.num_states, self.config.silence_num_states)
-        hmm = monophone_hmm(PhoneSet.from_lexicon(lexicon), topology)
-        corpus, _ = _corpus(work, self.config.features.key, "train", lexicon)
-        trained = train_monophone(
-            corpus,
-            lexicon,
-            hmm,
-            self.config.flat_start,
-            self.config.search,
-            self.config.num_processes,
-        )
+        trained, summary = self._train(work, lexicon)
         flat = self.config.flat_start
         scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order)
         trained.hmm.save(work.align / HMM_FILE)
         trained.gmm.save(work.align / GMM_FOLDER)
         features = self.config.features.key
-        summary = self._align_splits(work, lexicon, trained.hmm, features, scorer, self.config.num_processes)
+        num_processes = self.config.num_processes
+        summary |= self._align_splits(work, lexicon, trained.hmm, features, scorer, num_processes)
         if self.config.realign:
             # One process: the net uses all cores by itself.
-            summary = self._align_splits(
+            summary |= self._align_splits(
                 work, lexicon, trained.hmm, self.net.features.key, self._net_scorer(work), 1
             )
         summary["log-likelihood/frame"] = f"{trained.log_likelihoods[-1]:.2f}"
         return summary
+
+    def _train(self, work: WorkDir, lexicon: Lexicon) -> tuple[FlatStartResult, dict[str, Any]]:
+        """Train mixtures of monophones, then of triphones when the settings ask for them."""
+        config = self.config
+        topology = HmmTopology(config.num_states, config.silence_num_states)
+        hmm = monophone_hmm(PhoneSet.from_lexicon(lexicon), topology)
+        if config.senones is not None:
+            config.senones.check(hmm)
+        corpus, _ = _corpus(work, config.features.key, "train", lexicon)
+        monophones = train_monophone(
+            corpus, lexicon, hmm, config.flat_start, config.search, config.num_processes
+        )
+        if config.senones is None:
+            return monophones, {}
+        senones = train_senones(
+            corpus,
+            lexicon,
+            monophones,
+            config.senones,
+            config.flat_start,
+            config.search,
+            config.num_processes,
+        )
+        trained = senones.trained
+        counts = f"{trained.hmm.num_pdfs:,} of {senones.num_triphones:,} triphones"
+        return trained, {"senones": counts, "gaussians": f"{trained.gmm.num_gaussians:,}"}
 
     def _net_scorer(self, work: WorkDir) -> Scorer:
         train_hard(work, self.net, _NET_NAME, self.search_path)

@@ -1,0 +1,108 @@
+"""Senones through all stages: teachers, shards, student and graph share one tree."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr_kd.am.checkpoint import read_card
+from asr_kd.config import load_recipe
+from asr_kd.errors import AlignmentError
+from asr_kd.experiment import open_pipeline
+from asr_kd.lang.hmm import Hmm
+from asr_kd.pipeline import Pipeline
+from asr_kd.report.results import Provenance, read_results
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
+NUM_LEAVES = 22
+SENONES = (
+    f"align.senones={{num_leaves: {NUM_LEAVES}, min_frames: 20, num_iterations: 4, "
+    "total_gaussians: 30, last_mixing_iteration: 3}"
+)
+
+
+def pipeline(folder: Path, *overrides: str) -> Pipeline:
+    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
+    recipe = load_recipe(folder, overrides=overrides)
+    return open_pipeline(recipe, folder, folder / "work", None, PROVENANCE)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("senones")
+    pipeline(folder, SENONES).run()
+    return folder / "work"
+
+
+def test_one_tree_from_alignment_to_recogniser(work: Path) -> None:
+    tree = Hmm.load(work / "align" / "hmm.json").tree
+    assert (tree.num_pdfs, tree.context_width) == (NUM_LEAVES, 3)
+    header = json.loads((work / "shards" / "header.json").read_text())
+    graph = json.loads((work / "graph" / "graph.json").read_text())
+    assert header["tree"] == tree.fingerprint
+    assert graph["num_pdfs"] == NUM_LEAVES
+    for name in ("teacher-01", "teacher-02", "student-01"):
+        card = read_card(work / "models" / name)
+        assert (card.num_senones, card.tree_fingerprint) == (NUM_LEAVES, tree.fingerprint)
+    counts = json.loads((work / "align" / "alignment.json").read_text())["pdf_counts"]
+    assert len(counts) == NUM_LEAVES
+    assert min(counts) > 0
+
+
+def test_words_are_recognised(work: Path) -> None:
+    results = read_results(work / "results.json")
+    for system in ("baseline", "ensemble", "student"):
+        row = results.row(system, "test")
+        assert row.wer is not None
+        assert row.wer.mean < 0.1, f"{system} {row.wer.mean}"
+
+
+def tree_command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from asr_kd.cli import main; main()", "tree", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_tree_of_a_phone_is_printed_and_drawn(work: Path, tmp_path: Path) -> None:
+    done = tree_command(work, "--phone", "A", "--output", tmp_path / "a.svg")
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"A, state 1 of 3: \d senones?, [\d,]+ frames", done.stdout)
+    leaves = re.findall(r"senone (\d+), ", done.stdout)
+    tree = Hmm.load(work / "align" / "hmm.json").tree
+    assert {tree.phone_and_state(int(leaf))[0] for leaf in leaves} == {2}
+    drawn = (tmp_path / "a.svg").read_text()
+    assert all(f"senone {leaf}, " in drawn for leaf in leaves)
+
+
+def test_the_tree_command_refuses_in_one_line(work: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        ((work, "--phone", "ZH"), 'error: phone "ZH" is not in the phone set'),
+        ((work, "--phone", "A", "--output", tmp_path / "a.pdf"), "expected .svg or .png, got .pdf"),
+        ((tmp_path, "--phone", "A"), "run stage align"),
+    ):
+        done = tree_command(*arguments)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_more_senones_than_the_data_allow_is_one_line(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("models", "shards"))
+    for num_leaves, message in ((14, "expected 15 or more"), (9000, "too little data for so many senones")):
+        stages = pipeline(tmp_path, SENONES, f"align.senones.num_leaves={num_leaves}")
+        with pytest.raises(AlignmentError, match=message) as caught:
+            stages.run(from_stage="align", to_stage="align", force=True)
+        assert "\n" not in str(caught.value)
+
+
+def test_senones_are_settings_of_the_alignment_alone_when_they_are_there(tmp_path: Path) -> None:
+    plain, with_senones = pipeline(tmp_path), pipeline(tmp_path, SENONES)
+    assert "senones" not in plain.stages[2].settings()["align"]
+    assert with_senones.stages[2].settings()["align"]["senones"]["num_leaves"] == NUM_LEAVES
