@@ -10,13 +10,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from asr_kd.config import find_recipe, known_recipes, load_recipe
+from asr_kd.config import find_recipe, known_recipes, load_any_recipe, load_recipe
 from asr_kd.errors import ConfigError
 from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline, StageStatus
 from asr_kd.progress import say
+from asr_kd.report.error_results import print_error_results, read_error_results
 from asr_kd.report.results import read_results
 from asr_kd.report.tables import print_results
+from asr_kd.stages.base import Stage
+from asr_kd.stages.images.score import ImageScoreStage
 from asr_kd.stages.provenance import describe_run
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import RESULTS_FILE
@@ -59,8 +62,8 @@ def run(
     pipeline = _open(recipe, corpus, work, profile, overrides or [])
     say(f"work folder: {pipeline.work.root}")
     pipeline.run(from_stage, to_stage, force=force, dry_run=dry_run)
-    if not dry_run and pipeline.select(from_stage, to_stage)[-1].name == ReportStage.name:
-        print_results(read_results(pipeline.work.root / RESULTS_FILE))
+    if not dry_run:
+        _print_results(pipeline.select(from_stage, to_stage)[-1], pipeline.work.root / RESULTS_FILE)
 
 
 def stages(
@@ -82,7 +85,7 @@ def stages(
 def recipes() -> None:
     """List the recipes that come with asr-kd."""
     for folder in known_recipes():
-        recipe = load_recipe(folder)
+        recipe = load_any_recipe(folder)
         print(f"{folder.name:18} {recipe.description}")
 
 
@@ -108,11 +111,19 @@ def _open(
     recipe: str, corpus: Path | None, work: Path | None, profile: str, overrides: list[str]
 ) -> Pipeline:
     folder = find_recipe(recipe)
-    settings = load_recipe(folder, profile, overrides)
+    settings = load_any_recipe(folder, profile, overrides)
     if corpus is not None and not corpus.is_dir():
         raise ConfigError("no such folder", where=f"--corpus {corpus}")
     place = work or Path("work") / f"{settings.name}-{profile}"
     return open_pipeline(settings, folder, place, corpus, describe_run(settings.name, profile, sys.argv))
+
+
+def _print_results(last: Stage, results: Path) -> None:
+    """Print the results of a run whose last stage wrote or showed them."""
+    if isinstance(last, ReportStage):
+        print_results(read_results(results))
+    elif isinstance(last, ImageScoreStage):
+        print_error_results(read_error_results(results))
 
 
 def _state(status: StageStatus) -> str:
