@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -16,8 +16,10 @@ from asr_kd.stages.align import AlignConfig
 from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
 from asr_kd.stages.ensemble import EnsembleConfig
+from asr_kd.stages.images.recipe import ImageRecipe
 from asr_kd.stages.language_model import LanguageModelConfig
 from asr_kd.stages.nets import NetConfig, WindowConfig
+from asr_kd.stages.overrides import merged, updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
 from asr_kd.stages.student import StudentConfig
@@ -101,8 +103,9 @@ class ControlConfig(Settings):
 
 
 class Recipe(Settings):
-    """All settings of one experiment (``recipe.yaml``)."""
+    """All settings of one speech experiment (``recipe.yaml``)."""
 
+    kind: Literal["speech"] = "speech"
     name: str
     description: str = ""
     corpus: CorpusConfig
@@ -149,28 +152,28 @@ class Recipe(Settings):
         variants = self.teachers.variants or (TeacherVariant(),)
         variant = variants[index % len(variants)]
         return NetConfig(
-            model=_updated(self.model, variant.model),
+            model=updated(self.model, variant.model),
             window=variant.window or self.window,
             features=self.features(variant.frontend),
-            train=_updated(self.train, variant.train),
+            train=updated(self.train, variant.train),
             seed=self.teachers.seed + index,
             data_share=variant.data_share,
         )
 
     def baseline_nets(self) -> list[NetConfig]:
         """Return the settings of the baseline's seeds: the student's net, trained on hard labels."""
-        train = _updated(self.train, self.baseline.train)
+        train = updated(self.train, self.baseline.train)
         return [self._hard_net(train, self.baseline.seed + index) for index in range(self.baseline.count)]
 
     def control_nets(self) -> list[NetConfig]:
         """Return the settings of the control's seeds: the baseline's net with the student's updates."""
         epochs = self.student_net().train.epochs * (self.views.count + 1)
-        train = _updated(_updated(self.train, self.baseline.train), {"epochs": epochs})
+        train = updated(updated(self.train, self.baseline.train), {"epochs": epochs})
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
 
     def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:
         return NetConfig(
-            model=_updated(self._student_model(), self.baseline.model),
+            model=updated(self._student_model(), self.baseline.model),
             window=self.window,
             features=self.features(),
             train=train,
@@ -183,22 +186,15 @@ class Recipe(Settings):
             model=self._student_model(),
             window=self.window,
             features=self.features(),
-            train=_updated(self.train, self.student.train),
+            train=updated(self.train, self.student.train),
             seed=self.student.seed,
         )
 
     def _student_model(self) -> ArchitectureConfig:
-        return _updated(self.model, self.student.model)
+        return updated(self.model, self.student.model)
 
 
-_Config = TypeVar("_Config", ArchitectureConfig, TrainConfig)
-
-
-def _updated(config: _Config, changes: Mapping[str, Any] | None) -> _Config:
-    """Return a validated copy with some settings changed; ``options`` are merged."""
-    if not changes:
-        return config
-    return type(config).model_validate(_merged(config.model_dump(), changes))
+_KINDS: dict[str, type[Recipe] | type[ImageRecipe]] = {"speech": Recipe, "images": ImageRecipe}
 
 
 def find_recipe(name: str) -> Path:
@@ -232,7 +228,23 @@ def _recipe_folders() -> list[Path]:
 
 
 def load_recipe(folder: Path, profile: str = "default", overrides: Sequence[str] = ()) -> Recipe:
-    """Read ``recipe.yaml``, lay a profile and overrides over it, and validate the result.
+    """Read the ``recipe.yaml`` of a speech experiment; see :func:`load_any_recipe`.
+
+    Raises:
+        ConfigError: As there, and for a recipe of another kind.
+    """
+    recipe = load_any_recipe(folder, profile, overrides)
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(
+            "a recipe of another kind", where=folder / RECIPE_FILE, expected="kind speech", got=recipe.kind
+        )
+    return recipe
+
+
+def load_any_recipe(
+    folder: Path, profile: str = "default", overrides: Sequence[str] = ()
+) -> Recipe | ImageRecipe:
+    """Read ``recipe.yaml``, lay a profile and overrides over it, and validate the result by its ``kind``.
 
     Args:
         folder: The recipe's folder.
@@ -248,13 +260,17 @@ def load_recipe(folder: Path, profile: str = "default", overrides: Sequence[str]
     if profile not in profiles and profile != "default":
         known = ", ".join(sorted({"default", *profiles}))
         raise ConfigError(f'unknown profile "{profile}"', where=path, expected=f"one of {known}")
-    content = _merged(content, profiles.get(profile) or {})
+    content = merged(content, profiles.get(profile) or {})
     for override in overrides:
-        content = _merged(content, parse_override(override))
+        content = merged(content, parse_override(override))
+    kind = content.get("kind", "speech")
+    if kind not in _KINDS:
+        raise ConfigError(f'unknown kind "{kind}"', where=path, expected=f"one of {', '.join(_KINDS)}")
+    recipe_class = _KINDS[kind]
     try:
-        return Recipe.model_validate(content)
+        return recipe_class.model_validate(content)
     except ValidationError as error:
-        raise _first_error(error, path) from None
+        raise _first_error(error, path, recipe_class) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -287,28 +303,20 @@ def parse_override(text: str) -> dict[str, Any]:
     return nested
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in changes.items():
-        old = result.get(key)
-        result[key] = (
-            _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
-    return result
-
-
-def _first_error(error: ValidationError, path: Path) -> ConfigError:
+def _first_error(error: ValidationError, path: Path, recipe_class: type[Settings]) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = f"{path}:{_line_of(path, first['loc'])}" if _line_of(path, first["loc"]) else str(path)
     if first["type"] == "extra_forbidden":
-        return ConfigError(f'unknown setting "{key}"', where=where, expected=_known_settings(first["loc"]))
+        return ConfigError(
+            f'unknown setting "{key}"', where=where, expected=_known_settings(recipe_class, first["loc"])
+        )
     return ConfigError(f'setting "{key}": {first["msg"]}', where=where, got=repr(first.get("input"))[:60])
 
 
-def _known_settings(location: tuple[int | str, ...]) -> str:
+def _known_settings(recipe_class: type[Settings], location: tuple[int | str, ...]) -> str:
     """Return the settings that are known where an unknown one stands."""
-    model: Any = Recipe
+    model: Any = recipe_class
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         model = _settings_class(field.annotation) if field else None

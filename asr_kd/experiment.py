@@ -1,4 +1,4 @@
-"""An experiment: the ten stages that a recipe describes, over one work folder."""
+"""An experiment: the stages that a recipe describes, over one work folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.decode import DecodeStage
 from asr_kd.stages.ensemble import EnsembleStage
 from asr_kd.stages.features import FeaturesStage
+from asr_kd.stages.images.recipe import ImageRecipe
 from asr_kd.stages.prepare import PrepareStage
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import ScoreStage
@@ -20,9 +21,9 @@ from asr_kd.stages.teachers import BaselineStage, TeachersStage
 
 
 def build_stages(
-    recipe: Recipe, search_path: Path | None, corpus: Path | None, provenance: Provenance
+    recipe: Recipe | ImageRecipe, search_path: Path | None, corpus: Path | None, provenance: Provenance
 ) -> list[Stage]:
-    """Return the ten stages of a recipe in order.
+    """Return the stages of a recipe in order: ten for speech, five for images.
 
     Args:
         recipe: The settings.
@@ -30,6 +31,8 @@ def build_stages(
         corpus: The corpus's folder; None lets its module make or download it.
         provenance: What the results say about this run.
     """
+    if isinstance(recipe, ImageRecipe):
+        return recipe.stages(corpus, provenance)
     teachers = recipe.teacher_nets()
     student = recipe.student_net()
     features = [recipe.align.features, student.features, *(net.features for net in teachers)]
@@ -59,7 +62,11 @@ def build_stages(
 
 
 def open_pipeline(
-    recipe: Recipe, search_path: Path | None, work: Path, corpus: Path | None, provenance: Provenance
+    recipe: Recipe | ImageRecipe,
+    search_path: Path | None,
+    work: Path,
+    corpus: Path | None,
+    provenance: Provenance,
 ) -> Pipeline:
     """Return the pipeline of a recipe over a work folder, which gets a copy of the settings when it runs."""
     settings = recipe.model_dump(mode="json")

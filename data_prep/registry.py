@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asr_kd.errors import ConfigError
 from data_prep.common import CorpusOptions, PreparedCorpus
 
 BUILT_IN = ("quickstart", "yesno", "fsdd", "speechocean762")
+BUILT_IN_IMAGES = ("mnist",)
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,47 @@ class CorpusModule:
     prepare: Callable[[Path | None, Path, CorpusOptions], PreparedCorpus]
 
 
+@dataclass(frozen=True)
+class ImageModule:
+    """What a module of images offers.
+
+    Attributes:
+        name: As the recipe gives it.
+        options_type: The module's ``Options``.
+        prepare: The module's ``prepare(corpus, out, options)``, which returns what ``corpus.json`` says.
+    """
+
+    name: str
+    options_type: type[CorpusOptions]
+    prepare: Callable[[Path | None, Path, CorpusOptions], dict[str, Any]]
+
+
 def load_corpus_module(name: str) -> CorpusModule:
-    """Return a built-in corpus by its short name or a user's by ``package.module``.
+    """Return a built-in corpus of speech by its short name or a user's by ``package.module``.
 
     Raises:
         ConfigError: For an unknown name, and for a module that cannot be imported or lacks
             ``Options`` (a :class:`CorpusOptions`) or ``prepare``.
     """
-    if name not in BUILT_IN and "." not in name:
+    return CorpusModule(name, *_load(name, BUILT_IN))
+
+
+def load_image_module(name: str) -> ImageModule:
+    """Return a built-in corpus of images by its short name or a user's by ``package.module``.
+
+    Raises:
+        ConfigError: As :func:`load_corpus_module`.
+    """
+    return ImageModule(name, *_load(name, BUILT_IN_IMAGES))
+
+
+def _load(name: str, built_in: Sequence[str]) -> tuple[type[CorpusOptions], Callable[..., Any]]:
+    if name not in built_in and "." not in name:
         raise ConfigError(
             f'unknown corpus "{name}"',
-            expected=f"{', '.join(BUILT_IN)}, or package.module of your own",
+            expected=f"{', '.join(built_in)}, or package.module of your own",
         )
-    path = f"data_prep.{name}" if name in BUILT_IN else name
+    path = f"data_prep.{name}" if name in built_in else name
     try:
         module = importlib.import_module(path)
     except ImportError as error:
@@ -55,4 +85,4 @@ def load_corpus_module(name: str) -> CorpusModule:
             f'"{path}" is not a corpus module',
             expected="a class Options(data_prep.common.CorpusOptions) and a function prepare",
         )
-    return CorpusModule(name, options_type, prepare)
+    return options_type, prepare

@@ -12,13 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from asr_kd.cli.show import print_sweep
-from asr_kd.config import find_recipe, known_recipes, load_recipe
+from asr_kd.config import find_recipe, known_recipes, load_any_recipe, load_recipe
 from asr_kd.errors import ConfigError
 from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline, StageStatus
 from asr_kd.progress import say
+from asr_kd.report.error_results import print_error_results, read_error_results
 from asr_kd.report.results import read_results
 from asr_kd.report.tables import print_results
+from asr_kd.stages.base import Stage
+from asr_kd.stages.images.score import ImageScoreStage
 from asr_kd.stages.provenance import describe_run
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import RESULTS_FILE, ScoreStage
@@ -63,8 +66,8 @@ def run(
     pipeline = _open(recipe, corpus, work, profile, overrides or [])
     say(f"work folder: {pipeline.work.root}")
     pipeline.run(from_stage, to_stage, force=force, dry_run=dry_run)
-    if not dry_run and pipeline.select(from_stage, to_stage)[-1].name == ReportStage.name:
-        print_results(read_results(pipeline.work.root / RESULTS_FILE))
+    if not dry_run:
+        _print_results(pipeline.select(from_stage, to_stage)[-1], pipeline.work.root / RESULTS_FILE)
 
 
 def stages(
@@ -102,11 +105,12 @@ def sweep(
     """
     if to_stage not in (StudentStage.name, ScoreStage.name):
         raise ConfigError("a sweep ends with student or score", where="--to-stage", got=to_stage)
-    base = work or Path("work") / f"{find_recipe(recipe).name}-{profile}"
+    settings = load_recipe(find_recipe(recipe), profile, overrides or [])
+    base = work or Path("work") / f"{settings.name}-{profile}"
     fixed = [*(overrides or []), f"decode.splits=[{TUNED_SPLIT}]"]
 
-    def open_point(settings: Sequence[str], place: Path) -> Pipeline:
-        return _open(recipe, corpus, place, profile, [*fixed, *settings])
+    def open_point(point: Sequence[str], place: Path) -> Pipeline:
+        return _open(recipe, corpus, place, profile, [*fixed, *point])
 
     folder = base.with_name(f"{base.name}-sweep")
     rows = run_sweep(parse_grid(grid), open_point, base, folder, to_stage)
@@ -117,7 +121,7 @@ def sweep(
 def recipes() -> None:
     """List the recipes that come with asr-kd."""
     for folder in known_recipes():
-        recipe = load_recipe(folder)
+        recipe = load_any_recipe(folder)
         print(f"{folder.name:18} {recipe.description}")
 
 
@@ -143,11 +147,19 @@ def _open(
     recipe: str, corpus: Path | None, work: Path | None, profile: str, overrides: list[str]
 ) -> Pipeline:
     folder = find_recipe(recipe)
-    settings = load_recipe(folder, profile, overrides)
+    settings = load_any_recipe(folder, profile, overrides)
     if corpus is not None and not corpus.is_dir():
         raise ConfigError("no such folder", where=f"--corpus {corpus}")
     place = work or Path("work") / f"{settings.name}-{profile}"
     return open_pipeline(settings, folder, place, corpus, describe_run(settings.name, profile, sys.argv))
+
+
+def _print_results(last: Stage, results: Path) -> None:
+    """Print the results of a run whose last stage wrote or showed them."""
+    if isinstance(last, ReportStage):
+        print_results(read_results(results))
+    elif isinstance(last, ImageScoreStage):
+        print_error_results(read_error_results(results))
 
 
 def _state(status: StageStatus) -> str:

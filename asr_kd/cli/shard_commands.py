@@ -88,7 +88,12 @@ def plan(
     work = WorkDir(work_dir)
     if not work.run_facts.is_file():
         raise StageError("not a work folder", where=work_dir, expected=work.run_facts.name)
-    recipe = Recipe.model_validate(json.loads(work.run_facts.read_text(encoding="utf-8"))["recipe"])
+    settings = json.loads(work.run_facts.read_text(encoding="utf-8"))["recipe"]
+    if settings.get("kind", "speech") != "speech":
+        raise StageError(
+            "a plan is made for speech", where=work_dir, expected="kind speech", got=settings["kind"]
+        )
+    recipe = Recipe.model_validate(settings)
     system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models)
     start = time.perf_counter()
     sample = sample_posteriors(work, system, recipe.ensemble, utterances)

@@ -44,9 +44,17 @@ class DenseCode:
 
     def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return dense targets, float16 ``[T, S]``."""
+        log_q = self.log_posteriors(data, num_frames)
+        probs = log_q.exp_() if power == 1 else torch.softmax(power * log_q, dim=1)
+        return SoftTargets(probs.half())
+
+    def log_posteriors(self, data: bytes, num_frames: int) -> Tensor:
+        """Return the log posteriors themselves, float32 ``[T, S]``; as probabilities small ones would be 0.
+
+        Raises:
+            ValueError: When the bytes are not those of ``num_frames`` frames.
+        """
         if len(data) != 2 * num_frames * self.num_senones:
             raise ValueError(f"{2 * num_frames * self.num_senones} bytes expected, got {len(data)}")
         log_q = torch.from_numpy(np.frombuffer(data, dtype=np.float16).astype(np.float32))
-        log_q = log_q.reshape(num_frames, self.num_senones)
-        probs = log_q.exp_() if power == 1 else torch.softmax(power * log_q, dim=1)
-        return SoftTargets(probs.half())
+        return log_q.reshape(num_frames, self.num_senones)

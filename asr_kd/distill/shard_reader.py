@@ -11,6 +11,8 @@ from torch import Tensor
 
 from asr_kd.data.block_source import BlockSource, Frames
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
+from asr_kd.distill.dense_code import DenseCode
+from asr_kd.distill.logit_matching import TEACHER_LOGITS, require_logits, teacher_logits
 from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.retemper import retempering_power
 from asr_kd.distill.shard_sample import StoredUtterance
@@ -37,10 +39,11 @@ class ShardBatchSource(BlockSource):
         world_size: Number of processes; each sees its own part of the frames, in as many batches.
         features: Another frontend's features, joined by utt_id and frame; None takes the stored ones.
         temperature: To bring the targets to; None leaves them at the stored one.
+        as_logits: Give the teacher's logits of zero mean, ``teacher_logits``, in place of soft targets.
 
     Raises:
-        ShardError: For a split that is not stored or a temperature that cannot be had; later, for damaged
-            shards and features that do not fit.
+        ShardError: For a split that is not stored, a temperature or logits that cannot be had; later, for
+            damaged shards and features that do not fit.
     """
 
     def __init__(
@@ -55,12 +58,16 @@ class ShardBatchSource(BlockSource):
         world_size: int = 1,
         features: FeatureLookup | None = None,
         temperature: float | None = None,
+        as_logits: bool = False,
     ) -> None:
         self._set = shard_set
         self._shards = shard_set.shards(splits)
         self._features = features
         header = shard_set.header
         self._power = retempering_power(header, temperature or header.temperature, shard_set.location)
+        self._as_logits = as_logits
+        if as_logits:
+            require_logits(header, shard_set.location)
         counts = [shard.num_frames for shard in self._shards]
         super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size)
 
@@ -88,14 +95,22 @@ class ShardBatchSource(BlockSource):
         pdf_ids = utterance.pdf_ids
         labels = np.full(num_frames, NO_LABEL) if pdf_ids is None else pdf_ids
         try:
-            soft = self._set.code.decode(utterance.targets, num_frames, self._power)
+            targets = self._targets(utterance.targets, num_frames)
         except ValueError as error:
             raise ShardError(f"targets cannot be decoded: {error}", where=utterance.utt_id) from None
         return {
             "features": torch.from_numpy(np.array(features, dtype=np.float16)),
             PDF_IDS: torch.from_numpy(labels.astype(np.int32)),
-            **soft.tensors(),
+            **targets,
         }
+
+    def _targets(self, data: bytes, num_frames: int) -> dict[str, Tensor]:
+        code = self._set.code
+        if not self._as_logits:
+            return code.decode(data, num_frames, self._power).tensors()
+        assert isinstance(code, DenseCode)
+        log_q = code.log_posteriors(data, num_frames)
+        return {TEACHER_LOGITS: teacher_logits(log_q, self._set.header.temperature).half()}
 
     def _gather(self, pool: FramePool, frames: Tensor) -> Batch:
         batch = pool.gather(frames)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from asr_kd.am.checkpoint import CARD_FILE as MODEL_CARD_FILE
 from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card, save_model
 from asr_kd.data.windows import Batch
+from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
 from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
@@ -29,6 +30,9 @@ from asr_kd.stages.teachers import spread
 from asr_kd.train.loop import CHECKPOINT_FILE, fit
 from asr_kd.train.parallel import run_side_by_side
 
+LEARNT_SPLITS = ("train", "transfer")
+"""Splits of the shards that a student learns from."""
+
 _DEV_BATCH = 2048
 
 
@@ -36,6 +40,8 @@ class StudentConfig(Settings):
     """The student and its loss, ``soft_weight * T^2 * CE(q_T, p_T) + hard_weight * CE(y, p_1)``.
 
     Attributes:
+        loss: Of the soft term: the cross entropy above, or in its place ``logit_matching``, the squared error
+            of the logits, which is its limit for a high temperature.
         model: What its net has differently from the recipe's, such as fewer units.
         train: What it trains with differently from the recipe.
         temperature: T of teacher and student; None takes the shards'. Another one is refused where the
@@ -47,6 +53,7 @@ class StudentConfig(Settings):
         pool_frames: Most frames in memory at a time.
     """
 
+    loss: Literal["soft_cross_entropy", "logit_matching"] = "soft_cross_entropy"
     model: dict[str, Any] | None = None
     train: dict[str, Any] | None = None
     temperature: float | None = Field(None, gt=0)
@@ -55,6 +62,12 @@ class StudentConfig(Settings):
     seed: int = 101
     count: int = Field(1, ge=1)
     pool_frames: int = Field(4_000_000, ge=1)
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> StudentConfig:
+        if self.loss == "logit_matching" and self.temperature is not None:
+            raise ValueError("logit_matching has no temperature; leave temperature out")
+        return self
 
 
 # Operations whose backward pass does not read their result: the copy that ends autocast, and a linear layer.
@@ -75,15 +88,14 @@ class DistillationLoss:
 
     def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the loss and its soft and hard terms."""
-        terms = distillation_loss(
-            logits,
-            soft_targets(batch.targets),
-            batch.targets["pdf_ids"],
-            self.temperature,
-            self.config.soft_weight,
-            self.config.hard_weight,
-            overwrite_logits=_may_overwrite(logits),
-        )
+        pdf_ids, weights = batch.targets["pdf_ids"], (self.config.soft_weight, self.config.hard_weight)
+        if self.config.loss == "logit_matching":
+            terms = logit_matching_loss(logits, batch.targets[TEACHER_LOGITS], pdf_ids, *weights)
+        else:
+            soft = soft_targets(batch.targets)
+            terms = distillation_loss(
+                logits, soft, pdf_ids, self.temperature, *weights, overwrite_logits=_may_overwrite(logits)
+            )
         return terms.total, {"soft": terms.soft, "hard": terms.hard}
 
 
@@ -142,6 +154,7 @@ def train_student(
     folder: Path,
     training: Path,
     expected: Mapping[str, object] | None = None,
+    splits: Sequence[str] = LEARNT_SPLITS,
 ) -> ModelCard:
     """Train a student from a shard set into a model directory; nothing else is read.
 
@@ -152,6 +165,7 @@ def train_student(
         folder: Where the model directory goes; one that was trained just so is kept.
         training: For checkpoints and logs.
         expected: Further header fields that the shards must have.
+        splits: To learn from, as far as the shards have them.
 
     Raises:
         ShardError: When the shards were made for something else, naming the field.
@@ -160,8 +174,11 @@ def train_student(
     header = shard_set.header
     temperature = config.temperature or header.temperature
     identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
-    loss_settings = config.model_dump(mode="json", include={"soft_weight", "hard_weight", "temperature"})
-    trained_as = fingerprint({**identity, "loss": loss_settings})
+    loss_settings = config.model_dump(
+        mode="json", include={"loss", "soft_weight", "hard_weight", "temperature"}
+    )
+    learnt = [split for split in splits if split in header.splits]
+    trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
     if (folder / MODEL_CARD_FILE).is_file():
         card = read_card(folder)
         if card.provenance.get("trained_as") == trained_as:
@@ -173,12 +190,7 @@ def train_student(
     checkpoints = training.with_name(f"{training.name}-{trained_as}")
     result = fit(
         net,
-        _source(
-            shard_set,
-            config,
-            net_config,
-            [split for split in ("train", "transfer") if split in header.splits],
-        ),
+        _source(shard_set, config, net_config, learnt),
         _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
         DistillationLoss(config, temperature),
         net_config.train,
@@ -219,6 +231,7 @@ def _source(
         pool_frames=config.pool_frames,
         seed=net.seed,
         temperature=config.temperature,
+        as_logits=config.loss == "logit_matching",
     )
 
 

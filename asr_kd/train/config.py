@@ -20,6 +20,7 @@ class TrainConfig(BaseModel):
         warmup_share: Share of all steps in which the rate rises linearly from zero.
         weight_decay: AdamW's decoupled decay.
         max_gradient_norm: Longer gradients are scaled down to it; 0 for never.
+        max_weight_norm: Longest vector of a unit's incoming weights, kept after every step; 0 for any.
         precision: ``auto`` takes bfloat16 autocast where the processor multiplies it natively.
         early_stopping: Keep the weights of the epoch with the best dev frame accuracy.
         patience: Stop after so many epochs without a better dev accuracy; None for never.
@@ -35,6 +36,7 @@ class TrainConfig(BaseModel):
     warmup_share: float = Field(0.05, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     max_gradient_norm: float = Field(5.0, ge=0)
+    max_weight_norm: float = Field(0.0, ge=0)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     early_stopping: bool = True
     patience: int | None = Field(None, ge=1)

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from asr_kd.am.max_norm import limit_weight_norms
 from asr_kd.data.windows import Batch, BatchSource
 from asr_kd.errors import ModelError
 from asr_kd.progress import progress
@@ -172,6 +173,8 @@ class _Trainer:
         limit = self.config.max_gradient_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
         self.optimiser.step()
+        if self.config.max_weight_norm:
+            limit_weight_norms(self.net, self.config.max_weight_norm)
         self.optimiser.zero_grad(set_to_none=True)
         return {"loss": total, "gradient_norm": norm, **parts}
 

@@ -1,0 +1,121 @@
+"""Stage 2 of an image recipe: teachers learn from images that are moved about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
+from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.fingerprint import fingerprint
+from asr_kd.progress import say
+from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.images.corpus import PIXELS, ImageCorpus
+from asr_kd.stages.nets import NetConfig, WindowConfig, discard_models, provenance
+from asr_kd.stages.teachers import spread, teacher_name
+from asr_kd.train.config import TrainConfig
+from asr_kd.train.loop import CHECKPOINT_FILE, cross_entropy, fit
+from asr_kd.train.parallel import run_side_by_side
+
+_DEV_BATCH = 2048
+
+
+class ImageTeachersConfig(Settings):
+    """The teachers.
+
+    Attributes:
+        count: How many.
+        seed: Of the first; the others count on from it.
+        model: Their net.
+        train: How they are trained.
+        max_shift: Training images are moved by up to so many pixels in both directions.
+    """
+
+    count: int = Field(3, ge=1)
+    seed: int = 1
+    model: ArchitectureConfig = ArchitectureConfig()
+    train: TrainConfig = TrainConfig()
+    max_shift: int = Field(2, ge=0)
+
+    def nets(self) -> dict[str, NetConfig]:
+        """Return every teacher's settings by the name of its model directory."""
+        return {
+            teacher_name(index): image_net(self.model, self.train, self.seed + index)
+            for index in range(self.count)
+        }
+
+
+def image_net(model: ArchitectureConfig, train: TrainConfig, seed: int) -> NetConfig:
+    """Return the settings of a net that sees one image at a time."""
+    window = WindowConfig(left=0, right=0)
+    return NetConfig(model=model, window=window, features=PIXELS, train=train, seed=seed)
+
+
+class ImageTeachersStage(Stage):
+    """Trains every teacher into ``models/teacher-NN``."""
+
+    name = "teachers"
+    needs = ("prepare",)
+
+    def __init__(self, config: ImageTeachersConfig) -> None:
+        self.config = config
+
+    def settings(self) -> dict[str, Any]:
+        """Return every teacher's settings."""
+        nets = {name: net.model_dump(mode="json") for name, net in self.config.nets().items()}
+        return {"nets": nets, "max_shift": self.config.max_shift}
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        """Return the model directories."""
+        return [work.models / name for name in self.config.nets()]
+
+    def discard(self, work: WorkDir) -> None:
+        """Remove the models with their checkpoints."""
+        discard_models(work, self.config.nets())
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        """Train what is not trained yet."""
+        arguments = [(work, net, name, self.config.max_shift) for name, net in self.config.nets().items()]
+        return {"dev accuracy": spread(run_side_by_side(train_on_images, arguments))}
+
+
+def train_on_images(work: WorkDir, net_config: NetConfig, name: str, max_shift: int) -> ModelCard:
+    """Train a net on images and their classes into ``models/<name>``; skip it when it is there.
+
+    Args:
+        work: The work folder.
+        net_config: The net.
+        name: Of the model directory.
+        max_shift: Of the training images, in pixels.
+    """
+    corpus = ImageCorpus.open(work)
+    identity = {"net": net_config.model_dump(mode="json"), "max_shift": max_shift}
+    trained_as = fingerprint({**identity, "corpus": corpus.fingerprint})
+    folder = work.models / name
+    if (folder / CARD_FILE).is_file():
+        card = read_card(folder)
+        if card.provenance.get("trained_as") == trained_as:
+            say(f"{name}: trained before, skipped")
+            return card
+    card = corpus.card(net_config.model)
+    torch.manual_seed(net_config.seed)
+    net = card.build_net()
+    training = work.training / f"{name}-{trained_as}"
+    train, seed = net_config.train, net_config.seed
+    result = fit(
+        net,
+        corpus.source("train", train.batch_size, seed, max_shift),
+        corpus.source("dev", _DEV_BATCH, seed),
+        cross_entropy,
+        train,
+        training,
+        seed=seed,
+        name=name,
+    )
+    card = card.model_copy(update={"provenance": provenance(net_config, trained_as, result)})
+    save_model(folder, net, card)
+    (training / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return card

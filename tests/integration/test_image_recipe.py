@@ -1,0 +1,114 @@
+"""A recipe of kind images over idx files that the test makes: five stages, resumable, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr_kd.config import load_any_recipe
+from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.errors import ShardError, StageError
+from asr_kd.experiment import open_pipeline
+from asr_kd.pipeline import Pipeline, State
+from asr_kd.report.error_results import read_error_results
+from asr_kd.report.results import Provenance
+from tests.support.idx_corpus import write_corpus
+
+RECIPE = """\
+kind: images
+name: bars
+description: Bars in noise.
+corpus: {module: mnist, options: {num_dev: 100}}
+teachers:
+  count: 1
+  max_shift: 1
+  model: {options: {hidden_layers: 1, units: 32, dropout: 0.2}}
+  train: {epochs: 30, batch_size: 50, learning_rate: 0.01, max_weight_norm: 3.0}
+ensemble: {temperature: 4}
+model: {options: {hidden_layers: 1, units: 16, dropout: 0.0}}
+train: {epochs: 30, batch_size: 50, learning_rate: 0.01, early_stopping: false}
+students:
+  - {name: plain, soft_weight: 0, hard_weight: 1, paper: 146}
+  - {name: matched, loss: logit_matching, hard_weight: 0}
+  - {name: without-3, hard_weight: 0, without: [3], correct: [3], count: 2}
+grids:
+  - {name: narrow, hard_weight: 0, units: [4], temperatures: [1, 8]}
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting processes takes longer than training these nets."""
+    monkeypatch.setattr("asr_kd.train.parallel.default_jobs", lambda num_tasks: 1)
+
+
+def pipeline(folder: Path, *overrides: str) -> Pipeline:
+    (folder / "recipe.yaml").write_text(RECIPE)
+    recipe = load_any_recipe(folder, overrides=overrides)
+    provenance = Provenance(recipe="bars", profile="default", command="asr-kd run bars", machine="a test")
+    corpus = folder / "corpus"
+    if not corpus.is_dir():
+        write_corpus(corpus)
+    return open_pipeline(recipe, folder, folder / "work", corpus, provenance)
+
+
+def test_five_stages_then_nothing_left_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = pipeline(tmp_path)
+    assert [stage.name for stage in run.stages] == ["prepare", "teachers", "ensemble", "students", "score"]
+    run.run()
+    results = read_error_results(tmp_path / "work" / "results.json")
+    assert [row.system for row in results.rows] == [
+        "teacher",
+        "plain",
+        "matched",
+        "without-3",
+        "narrow-4-T1",
+        "narrow-4-T8",
+    ]
+    # Of 100 images; guessing would be wrong 90 times.
+    assert results.row("teacher").errors[0] < 15
+    assert results.row("plain").errors[0] < 30
+    assert results.row("matched").errors[0] < 15
+    assert results.row("matched").temperature is None
+    assert results.row("narrow-4-T8").temperature == 8
+    without = results.row("without-3")
+    assert without.seeds == (101, 102)
+    assert without.errors_on_missing == (10, 10)
+    assert sum(without.corrected_on_missing) < 10
+    assert sum(without.corrected) < sum(without.errors)
+    _check_shards(tmp_path / "work" / "shards")
+    for status in pipeline(tmp_path).status():
+        assert status.state is State.DONE
+    capsys.readouterr()
+    pipeline(tmp_path).run()
+    assert capsys.readouterr().err.count("done before, skipped") == 5
+
+
+def _check_shards(folder: Path) -> None:
+    """One split a class, so that a transfer set without a class reads none of its images."""
+    shards = open_shard_set(folder)
+    assert list(shards.header.splits) == sorted([*(f"class{label}" for label in range(10)), "dev"])
+    shards.verify()
+    labels = {int(k) for u in shards.read(shards.shards(["class3"])[0]) for k in u.pdf_ids}
+    assert labels == {3}
+
+
+def test_a_change_is_stale_and_named_and_another_student_leaves_the_teachers_alone(tmp_path: Path) -> None:
+    pipeline(tmp_path).run(to_stage="ensemble")
+    changed = pipeline(tmp_path, "ensemble.temperature=2")
+    with pytest.raises(StageError, match=r"ensemble\.temperature was 4.0, is 2.0"):
+        changed.run(to_stage="ensemble")
+    states = {status.stage.name: status.state for status in pipeline(tmp_path, "train.epochs=3").status()}
+    assert states["teachers"] is State.DONE
+    assert states["ensemble"] is State.DONE
+    assert states["students"] is State.TODO
+
+
+def test_logit_matching_is_refused_where_several_teachers_are_averaged(tmp_path: Path) -> None:
+    two = pipeline(tmp_path, "teachers.count=2", "ensemble.num_teachers=2", "teachers.train.epochs=1")
+    with pytest.raises(ShardError, match="logits cannot be had: the arithmetic mean of 2 teachers"):
+        two.run()
+    marker = json.loads((tmp_path / "work" / "stages" / "ensemble.json").read_text())
+    assert marker["summary"]["images"] == "400"
