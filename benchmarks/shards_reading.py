@@ -23,7 +23,7 @@ from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.data.windows import Batch, ContextWindow
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.loss import distillation_loss
-from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_reader import ShardBatchSource, grouped
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
@@ -72,7 +72,10 @@ def _reading(folder: Path, arguments: argparse.Namespace) -> None:
     utterances = [utterance for shard in shard_set.shards(["train"]) for utterance in shard_set.read(shard)]
     source = ShardBatchSource(shard_set, ["train"], arguments.batch, WINDOW, 40_000)
     read = _rate(utterance for shard in shard_set.shards(["train"]) for utterance in shard_set.read(shard))
-    decoded = _rate(shard_set.code.decode(utterance.targets, len(utterance)) for utterance in utterances)
+    decoded = _rate(
+        shard_set.code.decode_batch([each.targets for each in group], [len(each) for each in group])
+        for group in grouped(utterances)
+    )
     print(f"one process: read {read}, decoded {decoded}, batches {_rate(source.epoch(0))}")
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(arguments.workers), context.SimpleQueue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from asr_kd.distill.bits import Data
 from asr_kd.distill.targets import SoftTargets
 
 
@@ -42,11 +44,21 @@ class DenseCode:
         """Return why posteriors cannot be decoded at a power: they always can."""
         return None
 
-    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
+    def decode(self, data: Data, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return dense targets, float16 ``[T, S]``."""
-        if len(data) != 2 * num_frames * self.num_senones:
-            raise ValueError(f"{2 * num_frames * self.num_senones} bytes expected, got {len(data)}")
-        log_q = torch.from_numpy(np.frombuffer(data, dtype=np.float16).astype(np.float32))
-        log_q = log_q.reshape(num_frames, self.num_senones)
-        probs = log_q.exp_() if power == 1 else torch.softmax(power * log_q, dim=1)
-        return SoftTargets(probs.half())
+        return self.decode_batch([data], [num_frames], power)
+
+    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+        """Return the targets of several utterances, one after another."""
+        probs = torch.empty(sum(lengths), self.num_senones, dtype=torch.float16)
+        for each, rows in zip(data, torch.split(probs, list(lengths)), strict=True):
+            if len(each) != 2 * rows.numel():
+                raise ValueError(f"{2 * rows.numel()} bytes expected, got {len(each)}")
+            values = np.frombuffer(each, dtype=np.float16)
+            # torch takes no read-only memory.
+            log_q = torch.from_numpy(values if values.flags.writeable else values.copy()).reshape(rows.shape)
+            if power == 1:
+                torch.exp(log_q, out=rows)
+            else:
+                rows.copy_(torch.softmax(power * log_q.float(), dim=1))
+        return SoftTargets(probs)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from asr_kd.data.block_source import BlockSource, Frames
+from asr_kd.data.block_source import FEATURES, BlockSource, Frames
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
 from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.retemper import retempering_power
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import ShardSet
+from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import ShardError
 
 PDF_IDS = "pdf_ids"
+
+_DECODED_TOGETHER = 2000
+"""Frames: enough to share the cost of calls, few enough for the processor's cache."""
 
 FeatureLookup = Callable[[str, str], np.ndarray[Any, Any]]
 """Returns features ``[T, D]`` of an utterance, by utt_id and view, in place of the stored ones."""
@@ -66,37 +70,72 @@ class ShardBatchSource(BlockSource):
 
     def _read(self, part: int) -> list[Frames]:
         shard = self._shards[part]
-        frames = [self._frames(utterance) for utterance in self._set.read(shard)]
-        got = sum(len(utterance["features"]) for utterance in frames)
+        frames: list[Frames] = []
+        for group in grouped(self._set.read(shard)):
+            frames += self._frames(group)
+        got = sum(len(utterance[FEATURES]) for utterance in frames)
         if got != shard.num_frames:
             raise ShardError("frames missing", where=shard.name, expected=shard.num_frames, got=got)
         return frames
 
-    def _frames(self, utterance: StoredUtterance) -> Frames:
-        num_frames = len(utterance)
-        features = utterance.features
-        if self._features is not None:
-            features = self._features(utterance.utt_id, utterance.view)
-            if len(features) != num_frames:
-                raise ShardError(
-                    "features and targets differ in their number of frames",
-                    where=utterance.utt_id,
-                    expected=num_frames,
-                    got=len(features),
-                    hint="use the same frame shift and number of frames for every frontend",
-                )
-        pdf_ids = utterance.pdf_ids
-        labels = np.full(num_frames, NO_LABEL) if pdf_ids is None else pdf_ids
-        try:
-            soft = self._set.code.decode(utterance.targets, num_frames, self._power)
-        except ValueError as error:
-            raise ShardError(f"targets cannot be decoded: {error}", where=utterance.utt_id) from None
-        return {
-            "features": torch.from_numpy(np.array(features, dtype=np.float16)),
-            PDF_IDS: torch.from_numpy(labels.astype(np.int32)),
-            **soft.tensors(),
+    def _frames(self, group: list[StoredUtterance]) -> list[Frames]:
+        """Return the frames of some utterances; they are decoded together, which costs less."""
+        lengths = [len(utterance) for utterance in group]
+        features = np.concatenate(
+            [self._features_of(utterance) for utterance in group], dtype=np.float16, casting="unsafe"
+        )
+        pdf_ids = np.concatenate(
+            [_labels_of(utterance) for utterance in group], dtype=np.int32, casting="unsafe"
+        )
+        tensors = {
+            FEATURES: torch.from_numpy(features),
+            PDF_IDS: torch.from_numpy(pdf_ids),
+            **self._targets(group, lengths).tensors(),
         }
+        parts = [torch.split(tensor, lengths) for tensor in tensors.values()]
+        return [dict(zip(tensors, each, strict=True)) for each in zip(*parts, strict=True)]
+
+    def _features_of(self, utterance: StoredUtterance) -> np.ndarray[Any, Any]:
+        if self._features is None:
+            return utterance.features
+        features = self._features(utterance.utt_id, utterance.view)
+        if len(features) != len(utterance):
+            raise ShardError(
+                "features and targets differ in their number of frames",
+                where=utterance.utt_id,
+                expected=len(utterance),
+                got=len(features),
+                hint="use the same frame shift and number of frames for every frontend",
+            )
+        return features
+
+    def _targets(self, group: list[StoredUtterance], lengths: list[int]) -> SoftTargets:
+        try:
+            return self._set.code.decode_batch([each.targets for each in group], lengths, self._power)
+        except ValueError as error:
+            if len(group) > 1:  # One of them will name itself.
+                for utterance in group:
+                    self._targets([utterance], [len(utterance)])
+            raise ShardError(f"targets cannot be decoded: {error}", where=group[-1].utt_id) from None
 
     def _gather(self, pool: FramePool, frames: Tensor) -> Batch:
         batch = pool.gather(frames)
         return Batch(batch.windows.float(), {**batch.targets, PDF_IDS: batch.targets[PDF_IDS].long()})
+
+
+def grouped(utterances: Iterable[StoredUtterance]) -> Iterator[list[StoredUtterance]]:
+    """Yield utterances in groups that are decoded together."""
+    group: list[StoredUtterance] = []
+    num_frames = 0
+    for utterance in utterances:
+        group.append(utterance)
+        num_frames += len(utterance)
+        if num_frames >= _DECODED_TOGETHER:
+            yield group
+            group, num_frames = [], 0
+    if group:
+        yield group
+
+
+def _labels_of(utterance: StoredUtterance) -> np.ndarray[Any, Any]:
+    return np.full(len(utterance), NO_LABEL) if utterance.pdf_ids is None else utterance.pdf_ids

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from asr_kd.data.shards import Sample, shard_key
+from asr_kd.distill.bits import Array, Data
 from asr_kd.errors import ShardError
-
-Array = np.ndarray[Any, Any]
 
 INDEX_PART = "json"
 FEATURES_PART = "features.npy"
 PDF_IDS_PART = "pdf_ids.npy"
 TARGETS_PART = "targets"
+
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<[fi]\d)', 'fortran_order': False, "
+    rb"'shape': \((\d+),(?: (\d+))?\), \} *\n",
+    re.DOTALL,
+)
+"""What numpy writes for small vectors and matrices of numbers; other headers take numpy's own, slow way."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class StoredUtterance:
     view: str
     features: Array
     pdf_ids: Array | None
-    targets: bytes
+    targets: Data
 
     def __len__(self) -> int:
         return len(self.features)
@@ -66,7 +73,7 @@ def unpack_sample(sample: Sample, where: str) -> StoredUtterance:
     if missing:
         raise ShardError(f"members missing: {missing}", where=place)
     try:
-        index = json.loads(sample.parts[INDEX_PART])
+        index = json.loads(bytes(sample.parts[INDEX_PART]))
         utt_id, view, num_frames = str(index["utt_id"]), str(index["view"]), int(index["num_frames"])
         features = _array(sample.parts[FEATURES_PART])
         labels = sample.parts.get(PDF_IDS_PART)
@@ -87,6 +94,11 @@ def _npy(array: Array) -> bytes:
     return stream.getvalue()
 
 
-def _array(data: bytes) -> Array:
-    array: Array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    return array
+def _array(data: Data) -> Array:
+    found = _NPY_HEADER.match(data)
+    if found is None:
+        array: Array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        return array
+    kind, *shape = (part.decode() for part in found.groups() if part)
+    sizes = [int(size) for size in shape]
+    return np.frombuffer(data, kind, math.prod(sizes), found.end()).reshape(sizes)

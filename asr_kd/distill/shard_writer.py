@@ -13,8 +13,9 @@ from torch import Tensor
 
 from asr_kd.atomic import write_json, write_text
 from asr_kd.data.shards import shard_key
+from asr_kd.distill.bits import Array
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts, ShardSetHeader
-from asr_kd.distill.shard_sample import Array, StoredUtterance
+from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.sparse import make_code
 from asr_kd.distill.split_writer import SplitWriter, finished_shards, refuse_doubled, written_splits
 from asr_kd.errors import ShardError
