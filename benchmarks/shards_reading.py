@@ -52,7 +52,6 @@ def main() -> None:
         _reading(large, arguments)
         for pool_frames in (40_000, arguments.utterances * 400):
             _training(small, pool_frames, arguments)
-        _shuffling(small, arguments.batch)
 
 
 def _write(folder: Path, num_utterances: int, num_senones: int, kept: int) -> None:
@@ -151,32 +150,6 @@ def _trained(net: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
         loss.total.backward()
         optimiser.step()
         yield batch
-
-
-def _shuffling(folder: Path, batch_size: int) -> None:
-    """Print the chance that two frames of a batch share an utterance, against the ideal."""
-    shard_set = open_shard_set(folder)
-    # The feature that a batch gets is the number of its utterance.
-    numbers: dict[str, int] = {}
-
-    def number(utt_id: str, view: str) -> torch.Tensor:
-        return torch.full((400, 1), float(numbers.setdefault(utt_id, len(numbers)))).numpy()
-
-    total = shard_set.header.num_frames(("train",))
-    for pool_frames in (total // 8, total // 4, total):
-        source = ShardBatchSource(
-            shard_set, ["train"], batch_size, ContextWindow(0, 0), pool_frames, features=number
-        )
-        shared = pairs = 0
-        for batch in source.epoch(0):
-            counts = torch.bincount(batch.windows[:, 0, 0].long())
-            shared += int((counts * (counts - 1)).sum())
-            pairs += len(batch) * (len(batch) - 1)
-        ideal = 399 / (total - 1)
-        print(
-            f"pool of {pool_frames / total:.2f} of the frames: two frames of a batch share an utterance with "
-            f"{shared / pairs:.5f}, ideal {ideal:.5f}"
-        )
 
 
 class Rate(NamedTuple):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from asr_kd.data.block_source import FEATURES, BlockSource, Frames
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
+from asr_kd.distill.apart import TeacherChoice, stored_mean
 from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.retemper import retempering_power
 from asr_kd.distill.shard_sample import StoredUtterance
@@ -41,10 +42,12 @@ class ShardBatchSource(BlockSource):
         world_size: Number of processes; each sees its own part of the frames, in as many batches.
         features: Another frontend's features, joined by utt_id and frame; None takes the stored ones.
         temperature: To bring the targets to; None leaves them at the stored one.
+        teachers: The mean of the first N stored teachers, or of some by their numbers from 1, in place of the
+            stored mean.
 
     Raises:
-        ShardError: For a split that is not stored or a temperature that cannot be had; later, for damaged
-            shards and features that do not fit.
+        ShardError: For a split that is not stored, a temperature or teachers that cannot be had; later, for
+            damaged shards and features that do not fit.
     """
 
     def __init__(
@@ -59,12 +62,16 @@ class ShardBatchSource(BlockSource):
         world_size: int = 1,
         features: FeatureLookup | None = None,
         temperature: float | None = None,
+        teachers: TeacherChoice | None = None,
     ) -> None:
         self._set = shard_set
         self._shards = shard_set.shards(splits)
         self._features = features
         header = shard_set.header
-        self._power = retempering_power(header, temperature or header.temperature, shard_set.location)
+        self._mean = None if teachers is None else stored_mean(header, teachers, shard_set.location)
+        self._power = retempering_power(
+            header, temperature or header.temperature, shard_set.location, apart=self._mean is not None
+        )
         counts = [shard.num_frames for shard in self._shards]
         super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size)
 
@@ -111,6 +118,10 @@ class ShardBatchSource(BlockSource):
 
     def _targets(self, group: list[StoredUtterance], lengths: list[int]) -> SoftTargets:
         try:
+            if self._mean is not None:
+                return self._mean.decode(
+                    self._set.code, [each.teachers for each in group], lengths, self._power
+                )
             return self._set.code.decode_batch([each.targets for each in group], lengths, self._power)
         except ValueError as error:
             if len(group) > 1:  # One of them will name itself.

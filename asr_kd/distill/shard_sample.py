@@ -18,6 +18,7 @@ INDEX_PART = "json"
 FEATURES_PART = "features.npy"
 PDF_IDS_PART = "pdf_ids.npy"
 TARGETS_PART = "targets"
+TEACHER_PREFIX = "targets."
 
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<[fi]\d)', 'fortran_order': False, "
@@ -37,6 +38,7 @@ class StoredUtterance:
         features: float16 ``[T, D]``.
         pdf_ids: ``[T]``; None for transfer audio.
         targets: The coded posteriors of T frames.
+        teachers: Those of each teacher alone, when they are kept apart.
     """
 
     utt_id: str
@@ -44,6 +46,7 @@ class StoredUtterance:
     features: Array
     pdf_ids: Array | None
     targets: Data
+    teachers: tuple[Data, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)
@@ -56,20 +59,28 @@ def pack_sample(utterance: StoredUtterance) -> Sample:
         INDEX_PART: json.dumps(index, sort_keys=True, ensure_ascii=True).encode(),
         FEATURES_PART: _npy(utterance.features),
         TARGETS_PART: utterance.targets,
+        **{teacher_part(number): data for number, data in enumerate(utterance.teachers)},
     }
     if utterance.pdf_ids is not None:
         parts[PDF_IDS_PART] = _npy(utterance.pdf_ids)
     return Sample(shard_key(utterance.utt_id, utterance.view), parts)
 
 
-def unpack_sample(sample: Sample, where: str) -> StoredUtterance:
-    """Return the utterance of a sample.
+def teacher_part(number: int) -> str:
+    """Return the member's name of a teacher, counted from 0: ``targets.01`` for the first."""
+    return f"{TEACHER_PREFIX}{number + 1:02}"
+
+
+def unpack_sample(sample: Sample, where: str, num_teachers: int = 0) -> StoredUtterance:
+    """Return the utterance of a sample, with its teachers when they are kept apart.
 
     Raises:
         ShardError: For a missing or malformed member, or members that differ in their number of frames.
     """
     place = f"{where}:{sample.key}"
-    missing = [part for part in (INDEX_PART, FEATURES_PART, TARGETS_PART) if part not in sample.parts]
+    apart = [teacher_part(number) for number in range(num_teachers)]
+    wanted = (INDEX_PART, FEATURES_PART, TARGETS_PART, *apart)
+    missing = [part for part in wanted if part not in sample.parts]
     if missing:
         raise ShardError(f"members missing: {missing}", where=place)
     try:
@@ -85,7 +96,8 @@ def unpack_sample(sample: Sample, where: str) -> StoredUtterance:
     for name, frames in (("features", features), ("pdf_ids", pdf_ids)):
         if frames is not None and len(frames) != num_frames:
             raise ShardError(f"{name} of another length", where=place, expected=num_frames, got=len(frames))
-    return StoredUtterance(utt_id, view, features, pdf_ids, sample.parts[TARGETS_PART])
+    teachers = tuple(sample.parts[part] for part in apart)
+    return StoredUtterance(utt_id, view, features, pdf_ids, sample.parts[TARGETS_PART], teachers)
 
 
 def _npy(array: Array) -> bytes:

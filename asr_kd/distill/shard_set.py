@@ -82,8 +82,9 @@ class ShardSet:
                 )
             if state is not None:
                 self._checked[shard.name] = state
+        num_teachers = len(self.header.teachers) if self.header.keep_apart else 0
         for sample in read_shard_data(data, where):
-            yield unpack_sample(sample, where)
+            yield unpack_sample(sample, where, num_teachers)
 
     def check_files(self) -> None:
         """Refuse missing, truncated or doubled shards, as far as names and sizes tell.
@@ -153,12 +154,11 @@ class ShardSet:
                 expected=self.header.feature_dim,
                 got=utterance.features.shape[1:],
             )
-        try:
-            soft = self.code.decode(utterance.targets, len(utterance))
-        except ValueError as error:
-            raise ShardError(f"targets cannot be decoded: {error}", where=place) from None
-        if soft.ids is not None and int(soft.ids.max()) >= self.header.num_senones:
-            raise ShardError("targets outside the senone inventory", where=place)
+        for data in (utterance.targets, *utterance.teachers):
+            try:
+                self.code.decode(data, len(utterance))
+            except ValueError as error:
+                raise ShardError(f"targets cannot be decoded: {error}", where=place) from None
 
 
 def _read_most(stream: BinaryIO, most: int) -> memoryview:

@@ -54,6 +54,8 @@ def shards_info(location: str | Path) -> ShardsInfo:
         "alignment": header.alignment,
         "tree": header.tree,
         "views": ", ".join(view or "plain" for view in header.views),
+        "kept apart": "each teacher beside the mean" if header.keep_apart else "no, the mean alone",
+        "order": "the corpus's" if header.order_seed is None else f"random, seed {header.order_seed}",
     }
     splits = [
         SplitInfo(

@@ -45,6 +45,8 @@ class StudentConfig(Settings):
         seed: Of the first student.
         count: How many seeds are trained.
         pool_frames: Most frames in memory at a time.
+        teachers: Learn from the mean of the first N teachers, or of some by their numbers from 1; the shards
+            must hold them apart (``ensemble.keep_apart``). None takes the stored mean of all.
     """
 
     model: dict[str, Any] | None = None
@@ -55,6 +57,12 @@ class StudentConfig(Settings):
     seed: int = 101
     count: int = Field(1, ge=1)
     pool_frames: int = Field(4_000_000, ge=1)
+    teachers: int | tuple[int, ...] | None = None
+
+    def loss_settings(self) -> dict[str, Any]:
+        """Return what a trained student depends on, as JSON."""
+        fields = self.model_dump(mode="json", include={"soft_weight", "hard_weight", "temperature"})
+        return fields if self.teachers is None else {**fields, "teachers": self.teachers}
 
 
 class DistillationLoss:
@@ -103,7 +111,8 @@ class StudentStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return loss and nets."""
         nets = {name: net.model_dump(mode="json") for name, net in self.nets.items()}
-        loss = self.config.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
+        unused = {"teachers"} if self.config.teachers is None else set()
+        loss = self.config.model_dump(mode="json", exclude={"model", "train", "seed", "count"} | unused)
         return {"student": loss, "nets": nets}
 
     def outputs(self, work: WorkDir) -> list[Path]:
@@ -150,7 +159,7 @@ def train_student(
     header = shard_set.header
     temperature = config.temperature or header.temperature
     identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
-    loss_settings = config.model_dump(mode="json", include={"soft_weight", "hard_weight", "temperature"})
+    loss_settings = config.loss_settings()
     trained_as = fingerprint({**identity, "loss": loss_settings})
     if (folder / MODEL_CARD_FILE).is_file():
         card = read_card(folder)
@@ -209,6 +218,7 @@ def _source(
         pool_frames=config.pool_frames,
         seed=net.seed,
         temperature=config.temperature,
+        teachers=config.teachers,
     )
 
 
