@@ -21,6 +21,7 @@ from torch import Tensor
 
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.kept_code import TopK
+from asr_kd.distill.shard_reader import grouped
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
@@ -122,12 +123,15 @@ def _shards(folder: Path, data: Iterator[Utterance], code: CodeConfig, num_senon
             writer.add("train", utt_id, features, pdf_ids, log_q)
         writer.finish()
 
+    # One set through all epochs, as in training: checksums are taken when a shard is read first.
+    shard_set = open_shard_set(folder)
+
     def read() -> int:
         total = 0
-        shard_set = open_shard_set(folder)
         for shard in random.Random(0).sample(shard_set.shards(["train"]), len(shard_set.shards(["train"]))):
-            for utterance in shard_set.read(shard):
-                total += len(shard_set.code.decode(utterance.targets, len(utterance)))
+            for group in grouped(shard_set.read(shard)):
+                targets = [utterance.targets for utterance in group]
+                total += len(shard_set.code.decode_batch(targets, [len(utterance) for utterance in group]))
         return total
 
     return read

@@ -20,8 +20,8 @@ FAMILIES: dict[str, tuple[Callable[[int], CodeConfig], int]] = {
     "topk, renormalised": (lambda n: TopK(k=n, tail="renormalise"), 256),
     "topk, tail as a class": (lambda n: TopK(k=n), 256),
     "nucleus": (lambda n: Nucleus(p=n / 1000, k=256), 1000),
-    "threshold": (lambda n: _threshold(n, 8), 200),
-    "threshold, 16 levels": (lambda n: _threshold(n, 16), 200),
+    "threshold": (lambda n: _threshold(n, 8), 224),
+    "threshold, 16 levels an octave": (lambda n: _threshold(n, 16), 224),
     "sampled": (lambda n: Sampled(k=n), 256),
 }
 
@@ -38,23 +38,24 @@ def main() -> None:
     parser.add_argument("--teachers", type=int, default=10)
     parser.add_argument("--utterances", type=int, default=6)
     parser.add_argument("--temperature", type=float, default=2.0)
-    parser.add_argument("--entropies", type=float, nargs="+", default=[1.5, 3.0], help="nats at T = 1")
+    parser.add_argument(
+        "--entropies", type=float, nargs="+", default=[2.5, 4.5], help="nats of the stored mean"
+    )
     parser.add_argument("--sizes", type=float, nargs="+", default=[32, 64, 128], help="bytes a frame")
     arguments = parser.parse_args()
     posteriors = TriphonePosteriors(
         arguments.work, arguments.senones, arguments.teachers, arguments.utterances
     )
-    prior = posteriors.log_prior.exp()
+    prior, temperature = posteriors.log_prior.exp(), arguments.temperature
     for entropy in arguments.entropies:
-        sample = posteriors.sample(arguments.temperature, posteriors.scale_for(entropy))
+        sample = posteriors.sample(temperature, posteriors.scale_for(entropy, temperature))
         num_frames = sum(len(log_q) for _, log_q in sample)
         print(
             f"\n{posteriors.num_senones} senones, {arguments.teachers} teachers, {num_frames} frames, "
-            "entropy "
-            f"{entropy:.2f} nats at T = 1 and {mean_entropy(sample):.2f} at {arguments.temperature:g}"
+            f"entropy {mean_entropy(sample):.2f} nats at T = {temperature:g}"
         )
         print(
-            f"{'budget':>6}  {'code':24} {'parameters':22} {'B/frame':>7} {'kept':>5} "
+            f"{'budget':>6}  {'code':30} {'parameters':22} {'B/frame':>7} {'kept':>5} "
             f"{'KL':>7} {'KL p99':>7} {'TV':>6} {'top-1':>6} {'mass':>5}"
         )
         for size in arguments.sizes:
@@ -75,7 +76,7 @@ def _parameters(config: CodeConfig) -> str:
 
 def _row(budget: float, name: str, parameters: str, estimate: CodeEstimate, size: float) -> None:
     print(
-        f"{budget:6.0f}  {name:24} {parameters:22} {size:7.1f} {estimate.senones_kept:5.1f} "
+        f"{budget:6.0f}  {name:30} {parameters:22} {size:7.1f} {estimate.senones_kept:5.1f} "
         f"{estimate.divergence:7.4f} {estimate.divergence_p99:7.3f} {estimate.total_variation:6.4f} "
         f"{100 * estimate.top1_agreement:6.2f} {estimate.mass_kept:5.3f}",
         flush=True,

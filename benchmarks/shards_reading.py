@@ -23,7 +23,7 @@ from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.data.windows import Batch, ContextWindow
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.loss import distillation_loss
-from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_reader import ShardBatchSource, grouped
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
@@ -52,7 +52,6 @@ def main() -> None:
         _reading(large, arguments)
         for pool_frames in (40_000, arguments.utterances * 400):
             _training(small, pool_frames, arguments)
-        _shuffling(small, arguments.batch)
 
 
 def _write(folder: Path, num_utterances: int, num_senones: int, kept: int) -> None:
@@ -72,7 +71,10 @@ def _reading(folder: Path, arguments: argparse.Namespace) -> None:
     utterances = [utterance for shard in shard_set.shards(["train"]) for utterance in shard_set.read(shard)]
     source = ShardBatchSource(shard_set, ["train"], arguments.batch, WINDOW, 40_000)
     read = _rate(utterance for shard in shard_set.shards(["train"]) for utterance in shard_set.read(shard))
-    decoded = _rate(shard_set.code.decode(utterance.targets, len(utterance)) for utterance in utterances)
+    decoded = _rate(
+        shard_set.code.decode_batch([each.targets for each in group], [len(each) for each in group])
+        for group in grouped(utterances)
+    )
     print(f"one process: read {read}, decoded {decoded}, batches {_rate(source.epoch(0))}")
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(arguments.workers), context.SimpleQueue()
@@ -148,32 +150,6 @@ def _trained(net: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
         loss.total.backward()
         optimiser.step()
         yield batch
-
-
-def _shuffling(folder: Path, batch_size: int) -> None:
-    """Print the chance that two frames of a batch share an utterance, against the ideal."""
-    shard_set = open_shard_set(folder)
-    # The feature that a batch gets is the number of its utterance.
-    numbers: dict[str, int] = {}
-
-    def number(utt_id: str, view: str) -> torch.Tensor:
-        return torch.full((400, 1), float(numbers.setdefault(utt_id, len(numbers)))).numpy()
-
-    total = shard_set.header.num_frames(("train",))
-    for pool_frames in (total // 8, total // 4, total):
-        source = ShardBatchSource(
-            shard_set, ["train"], batch_size, ContextWindow(0, 0), pool_frames, features=number
-        )
-        shared = pairs = 0
-        for batch in source.epoch(0):
-            counts = torch.bincount(batch.windows[:, 0, 0].long())
-            shared += int((counts * (counts - 1)).sum())
-            pairs += len(batch) * (len(batch) - 1)
-        ideal = 399 / (total - 1)
-        print(
-            f"pool of {pool_frames / total:.2f} of the frames: two frames of a batch share an utterance with "
-            f"{shared / pairs:.5f}, ideal {ideal:.5f}"
-        )
 
 
 class Rate(NamedTuple):

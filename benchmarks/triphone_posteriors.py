@@ -62,12 +62,12 @@ class TriphonePosteriors:
             for utt_id, logits in self._logits.items()
         ]
 
-    def scale_for(self, entropy: float) -> float:
-        """Return the scale of the logits at which the mean's entropy at T = 1 is as asked, in nats."""
+    def scale_for(self, entropy: float, temperature: float) -> float:
+        """Return the scale of the logits at which the mean at a temperature has an entropy in nats."""
         low, high = 0.05, 8.0
         for _ in range(8):
             middle = (low * high) ** 0.5
-            if mean_entropy(self.sample(1.0, middle)) > entropy:
+            if mean_entropy(self.sample(temperature, middle)) > entropy:
                 low = middle
             else:
                 high = middle

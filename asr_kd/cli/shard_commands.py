@@ -1,4 +1,4 @@
-"""``shards info``, ``verify``, ``bench`` and ``plan``."""
+"""``shards info``, ``verify``, ``bench``, ``teachers`` and ``plan``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from asr_kd.config import Recipe
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
 from asr_kd.distill.sparse import code_text
+from asr_kd.distill.teacher_gain import teacher_gain
 from asr_kd.errors import StageError
 from asr_kd.recogniser import System
 from asr_kd.stages.base import WorkDir
@@ -59,6 +60,30 @@ def bench(
         ("training batches, later epochs", rates.batches_in_memory),
     ):
         table.add_row(name, f"{rate:,.0f}")
+    Console().print(table, markup=False)
+
+
+@app.command()
+def teachers(
+    shards: ShardsArgument,
+    split: Annotated[str, typer.Option("--split", help="Whose labelled frames are counted.")] = "dev",
+    max_subsets: Annotated[
+        int, typer.Option("--max-subsets", min=1, help="Most sets of teachers of one size.")
+    ] = 100,
+) -> None:
+    """Draw the gain against the number of teachers from stored posteriors, without their nets."""
+    gain = teacher_gain(shards, split, max_subsets)
+    table = Table(title=f"{split}: {gain.num_frames:,} labelled frames", title_justify="left")
+    for column in ("teachers", "sets", "frame accuracy %", "sd"):
+        table.add_column(column, justify="right")
+    for row in gain.rows:
+        table.add_row(
+            str(row.num_teachers),
+            str(row.num_subsets),
+            f"{100 * row.accuracy:.2f}",
+            f"{100 * row.sd:.2f}" if row.num_subsets > 1 else "",
+        )
+    table.add_row("stored mean", "", f"{100 * gain.stored_mean:.2f}", "")
     Console().print(table, markup=False)
 
 

@@ -118,6 +118,13 @@ class FileSource:
         path = Path(self.where(name))
         return path.stat().st_size if path.is_file() else -1
 
+    def local_state(self, name: str) -> tuple[int, ...] | None:
+        """Return what changes when a local file is written anew; None for a remote or missing one."""
+        if is_remote(self.location) or not Path(self.where(name)).is_file():
+            return None
+        status = Path(self.where(name)).stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     @contextmanager
     def open(self, name: str, sha256: str | None = None) -> Iterator[BinaryIO]:
         """Open a file for reading in order; a remote one with a digest comes from the cache."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +18,11 @@ from asr_kd.atomic import atomic_path
 from asr_kd.errors import ShardError
 from asr_kd.fingerprint import file_sha256
 
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+_NOT_PLAIN = re.compile(rb"[^A-Za-z0-9_-]")
 _MAX_KEY = 72
 """Longest key; with the extension it stays within the 100 bytes of a plain tar name."""
+_BLOCK = 512
+_END = bytes(_BLOCK)
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Sample:
     """
 
     key: str
-    parts: Mapping[str, bytes]
+    parts: Mapping[str, bytes | memoryview]
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def shard_key(utt_id: str, view: str = "") -> str:
 
 
 def _escape(text: str) -> str:
-    return "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in text.encode())
+    return _NOT_PLAIN.sub(lambda found: b"%%%02X" % ord(found[0]), text.encode()).decode("ascii")
 
 
 class ShardWriter:
@@ -91,7 +95,7 @@ class ShardWriter:
         self._tar = webdataset.TarWriter(self._stream, encoder=False, mtime=0, user="", group="")
         return self
 
-    def add(self, key: str, parts: Mapping[str, bytes]) -> None:
+    def add(self, key: str, parts: Mapping[str, bytes | memoryview]) -> None:
         """Append a sample's members, sorted by extension.
 
         Raises:
@@ -134,10 +138,52 @@ def read_shard(stream: BinaryIO, where: str) -> Iterator[Sample]:
     Raises:
         ShardError: For a damaged or truncated tar, or members of one sample that are doubled or apart.
     """
+    return _samples(_members(stream, where), where)
+
+
+def read_shard_data(data: memoryview, where: str) -> Iterator[Sample]:
+    """Yield the samples of a shard in memory; their parts are views of it.
+
+    The digest of the shard vouches for its headers. What :class:`ShardWriter` does not write is left to
+    :mod:`tarfile`.
+
+    Args:
+        data: The whole tar.
+        where: Its name, for messages.
+
+    Raises:
+        ShardError: As :func:`read_shard`.
+    """
+    members = _plain_members(data)
+    if members is None:
+        return read_shard(io.BytesIO(data), where)
+    return _samples(members, where)
+
+
+def _plain_members(data: memoryview) -> list[tuple[str, memoryview]] | None:
+    """Return names and contents of a tar of plain files with short names alone, else None."""
+    members: list[tuple[str, memoryview]] = []
+    place = 0
+    while True:
+        header = bytes(data[place : place + _BLOCK])
+        if header == _END:
+            return members
+        size = header[124:135]
+        if len(header) != _BLOCK or header[156] not in b"0\0" or header[345] or not size.isdigit():
+            return None
+        first = place + _BLOCK
+        last = first + int(size, 8)
+        place = first + -(-(last - first) // _BLOCK) * _BLOCK
+        if place > len(data):
+            return None
+        members.append((header[: header.index(0)].decode("utf-8", "surrogateescape"), data[first:last]))
+
+
+def _samples(members: Iterable[tuple[str, bytes | memoryview]], where: str) -> Iterator[Sample]:
     key: str | None = None
-    parts: dict[str, bytes] = {}
+    parts: dict[str, bytes | memoryview] = {}
     finished: set[str] = set()
-    for name, data in _members(stream, where):
+    for name, data in members:
         member_key, _, extension = name.partition(".")
         if member_key != key:
             if key is not None:

@@ -88,24 +88,35 @@ class FramePool:
         for name, values in targets.items():
             if [len(value) for value in values] != lengths.tolist():
                 raise AsrKdError(f"{name} and features differ in their number of frames")
-        ends = lengths.cumsum(0)
-        self.features = torch.cat(list(features))
         self.targets = {name: torch.cat(list(values)) for name, values in targets.items()}
         self.window = window
-        self._first = (ends - lengths).repeat_interleave(lengths).to(torch.int32)
-        self._last = (ends - 1).repeat_interleave(lengths).to(torch.int32)
-        self._offsets = torch.arange(-window.left, window.right + 1, dtype=torch.int32)
+        self._num_frames = int(lengths.sum())
+        padded = _padded(torch.cat(list(features)), lengths, window)
+        # Row i is the window that begins at i, without a copy: rows overlap.
+        num_places = max(0, len(padded) - window.width + 1)
+        dim = padded.shape[1]
+        self._windows = padded.as_strided((num_places, window.width * dim), (dim, 1))
+        pads = (window.width - 1) * ((lengths > 0).long().cumsum(0) - 1)  # rows before each utterance
+        self._begins = torch.arange(self._num_frames) + pads.repeat_interleave(lengths)
 
     def __len__(self) -> int:
-        return len(self.features)
+        return self._num_frames
 
     def gather(self, frames: Tensor) -> Batch:
         """Return the windows and targets of frames, given by their index in the pool ``[B]``."""
-        index = frames.to(torch.int32)[:, None] + self._offsets  # [B, W]
-        index = index.clamp(self._first[frames][:, None], self._last[frames][:, None])
-        flat = self.features.index_select(0, index.reshape(-1))  # [B * W, D]
+        flat = self._windows.index_select(0, self._begins.index_select(0, frames))  # [B, W * D]
         windows = flat.reshape(len(frames), self.window.width, -1)
-        return Batch(windows, {name: values[frames] for name, values in self.targets.items()})
+        return Batch(windows, {name: values.index_select(0, frames) for name, values in self.targets.items()})
+
+
+def _padded(features: Tensor, lengths: Tensor, window: ContextWindow) -> Tensor:
+    """Return frames with each utterance's edge frames repeated as often as a window may need them."""
+    lengths = lengths[lengths > 0]
+    padded = lengths + window.width - 1
+    places = torch.arange(int(padded.sum())) - (padded.cumsum(0) - padded).repeat_interleave(padded)
+    last = (lengths - 1).repeat_interleave(padded)
+    first = (lengths.cumsum(0) - lengths).repeat_interleave(padded)
+    return features.index_select(0, first + (places - window.left).clamp_min(0).minimum(last))
 
 
 @dataclass

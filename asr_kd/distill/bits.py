@@ -8,6 +8,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+Data = bytes | memoryview
+
 
 def bits_needed(num_values: int) -> int:
     """Return how many bits tell ``num_values`` values apart."""
@@ -35,7 +37,7 @@ def pack_bits(values: Array, width: int) -> bytes:
     return b"".join(planes)
 
 
-def unpack_bits(data: bytes, num_values: int, width: int) -> Array:
+def unpack_bits(data: Data, num_values: int, width: int) -> Array:
     """Return the numbers that :func:`pack_bits` packed, int32 ``[n]``."""
     values = np.zeros(num_values, dtype=np.int32)
     num_planes, rest = divmod(width, 8)
@@ -44,6 +46,17 @@ def unpack_bits(data: bytes, num_values: int, width: int) -> Array:
         values |= low.astype(np.int32) << (8 * plane)
     if rest:
         packed = np.frombuffer(data, np.uint8, offset=num_planes * num_values)
-        bits = np.unpackbits(packed, count=num_values * rest, bitorder="little").reshape(num_values, rest)
-        values |= (bits @ (1 << np.arange(rest, dtype=np.int32))) << (8 * num_planes)
+        values |= _unpack_rest(packed, num_values, rest).astype(np.int32) << (8 * num_planes)
     return values
+
+
+def _unpack_rest(packed: Array, num_values: int, rest: int) -> Array:
+    """Return numbers of ``rest`` bits, at most 7: eight fill ``rest`` bytes and are read as one word."""
+    num_words = -(-num_values // 8)
+    whole = np.zeros(num_words * rest, dtype=np.uint8)
+    whole[: len(packed)] = packed
+    words = np.zeros((num_words, 8), dtype=np.uint8)
+    words[:, :rest] = whole.reshape(num_words, rest)
+    shifts = np.arange(8, dtype=np.uint64) * np.uint64(rest)
+    values: Array = (words.view("<u8") >> shifts) & np.uint64((1 << rest) - 1)  # [words, 8]
+    return values.reshape(-1)[:num_values]

@@ -6,6 +6,8 @@ import threading
 
 import zstandard
 
+from asr_kd.distill.bits import Data
+
 _RAW, _ZSTD = b"\0", b"\1"
 _LEVEL = 12
 _FORMAT = zstandard.FORMAT_ZSTD1_MAGICLESS
@@ -24,7 +26,7 @@ def compress(data: bytes) -> bytes:
     return _ZSTD + packed if len(packed) < len(data) else _RAW + data
 
 
-def decompress(data: bytes, max_bytes: int) -> bytes:
+def decompress(data: Data, max_bytes: int) -> Data:
     """Return what :func:`compress` was given.
 
     Raises:

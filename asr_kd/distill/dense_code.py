@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from asr_kd.distill.bits import Data
 from asr_kd.distill.targets import SoftTargets
 
 
@@ -42,19 +44,38 @@ class DenseCode:
         """Return why posteriors cannot be decoded at a power: they always can."""
         return None
 
-    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
+    def decode(self, data: Data, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return dense targets, float16 ``[T, S]``."""
-        log_q = self.log_posteriors(data, num_frames)
-        probs = log_q.exp_() if power == 1 else torch.softmax(power * log_q, dim=1)
-        return SoftTargets(probs.half())
+        return self.decode_batch([data], [num_frames], power)
 
-    def log_posteriors(self, data: bytes, num_frames: int) -> Tensor:
-        """Return the log posteriors themselves, float32 ``[T, S]``; as probabilities small ones would be 0.
+    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+        """Return the targets of several utterances, one after another."""
+        probs = torch.empty(sum(lengths), self.num_senones, dtype=torch.float16)
+        for each, rows in zip(data, torch.split(probs, list(lengths)), strict=True):
+            log_q = self._stored(each, len(rows))
+            if power == 1:
+                torch.exp(log_q, out=rows)
+            else:
+                rows.copy_(torch.softmax(power * log_q.float(), dim=1))
+        return SoftTargets(probs)
+
+    def log_posteriors(self, data: Sequence[Data], lengths: Sequence[int]) -> Tensor:
+        """Return the log posteriors of several utterances, float32 ``[T, S]``, the smallest ones too.
 
         Raises:
-            ValueError: When the bytes are not those of ``num_frames`` frames.
+            ValueError: When the bytes are not those of so many frames.
         """
-        if len(data) != 2 * num_frames * self.num_senones:
-            raise ValueError(f"{2 * num_frames * self.num_senones} bytes expected, got {len(data)}")
-        log_q = torch.from_numpy(np.frombuffer(data, dtype=np.float16).astype(np.float32))
+        log_q = torch.empty(sum(lengths), self.num_senones)
+        for each, rows in zip(data, torch.split(log_q, list(lengths)), strict=True):
+            rows.copy_(self._stored(each, len(rows)))
+        return log_q
+
+    def _stored(self, data: Data, num_frames: int) -> Tensor:
+        """Return one utterance's log posteriors as they are stored, float16 ``[T, S]``."""
+        num_bytes = 2 * num_frames * self.num_senones
+        if len(data) != num_bytes:
+            raise ValueError(f"{num_bytes} bytes expected, got {len(data)}")
+        values = np.frombuffer(data, dtype=np.float16)
+        # torch takes no read-only memory.
+        log_q = torch.from_numpy(values if values.flags.writeable else values.copy())
         return log_q.reshape(num_frames, self.num_senones)

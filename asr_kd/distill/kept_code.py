@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.entries import Entries, place_in_rows
+from asr_kd.distill.bits import Array, Data
+from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid, MassGrid
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -74,8 +76,11 @@ class KeptCode:
         self.num_senones = num_senones
         self._k = min(config.k, num_senones)
         self._grid = LogGrid(config.steps)
-        self._levels = self._grid.levels().numpy()
+        assert self._grid.num_codes <= PADDING
+        self._levels = np.zeros(256, dtype=np.float32)
+        self._levels[: self._grid.num_codes] = self._grid.levels().numpy()
         self._masses = MassGrid()
+        self._mass_of_code = self._masses.masses(torch.arange(256)).numpy()
         self._has_tail = config.tail != "renormalise"
         self._id_type = np.int16 if num_senones <= 2**15 else np.int32
 
@@ -130,30 +135,47 @@ class KeptCode:
         stored = list(self.config.powers) or "none"
         return f"tails are not stored for the power T / T' = {power:g} (code.powers: {stored})"
 
-    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
+    def decode(self, data: Data, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return targets of T frames, float16; the kept senones of a row are sorted by id."""
-        reader = Reader(data)
-        entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
-        tails = read_streams(reader, 1 + len(self.config.powers), num_frames) if self._has_tail else []
-        reader.finish()
-        if any(len(tail) != num_frames for tail in tails):
-            raise ValueError(f"{num_frames} tails expected")
-        places = place_in_rows(entries.frames, num_frames, self._k)
-        if not places.counts.all() or int(entries.codes.max()) >= self._grid.num_codes:
-            raise ValueError("a frame without senones, or an unknown level")
+        return self.decode_batch([data], [num_frames], power)
+
+    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+        """Return the targets of several utterances, one after another."""
+        readers = [Reader(each) for each in data]
+        num_frames = sum(lengths)
+        entries = read_entries(readers, lengths, self.num_senones, self._k)
+        tail = self._read_tails(readers, lengths, power) if self._has_tail else None
+        for reader in readers:
+            reader.finish()
+        rows = entries_in_rows(entries, num_frames, self._k)
         levels = self._levels if power == 1 else self._levels**power
-        probs = np.zeros((num_frames, self._k), dtype=np.float32)
-        probs.reshape(-1)[places.flat] = levels[entries.codes[places.order]]
-        ids = np.zeros(probs.shape, dtype=self._id_type)
-        ids.reshape(-1)[places.flat] = entries.ids[places.order]
+        probs = levels.take(rows.codes, mode="clip")  # [T, K]
+        # A damaged code has no level; a row's own codes are the smallest of the numbers in it.
+        is_known = (rows.codes < self._grid.num_codes) | (rows.codes == PADDING)
+        if not rows.counts.all() or not is_known.all():
+            raise ValueError("a frame without senones, or an unknown level")
         share = 1 / probs.sum(1)
-        tail = None
-        if tails:
-            tail = self._masses.masses(torch.from_numpy(tails[self._place(power)].cumsum() & 0xFF))
-            share *= 1 - tail.numpy()
-        kept = torch.from_numpy(probs * share[:, None]).half()
-        stored = tail.half() if tail is not None and self.config.tail == "class" else None
-        return SoftTargets(kept, torch.from_numpy(ids), stored)
+        if tail is not None:
+            share *= 1 - tail
+        probs *= share[:, None]
+        stored = tail if tail is not None and self.config.tail == "class" else None
+        return SoftTargets(
+            torch.from_numpy(probs).half(),
+            torch.from_numpy(rows.ids.astype(self._id_type)),
+            None if stored is None else torch.from_numpy(stored).half(),
+        )
+
+    def _read_tails(self, readers: Sequence[Reader], lengths: Sequence[int], power: float) -> Array:
+        """Return the masses of the tails at a power ``[T]``."""
+        place = self._place(power)
+        codes = []
+        for reader, length in zip(readers, lengths, strict=True):
+            tails = read_streams(reader, 1 + len(self.config.powers), length)
+            if any(len(tail) != length for tail in tails):
+                raise ValueError(f"{length} tails expected")
+            codes.append(tails[place].cumsum(dtype=np.uint8))
+        masses: Array = self._mass_of_code.take(np.concatenate(codes))
+        return masses
 
     def _place(self, power: float) -> int:
         known = (1.0, *self.config.powers)

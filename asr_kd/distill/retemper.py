@@ -2,7 +2,8 @@
 
 For one teacher and for a geometric mean, ``q_T'`` is ``q_T`` to the power ``T / T'``, normalised: exact but
 for the code's quantisation, whose factor is raised to the same power. The arithmetic mean of several
-teachers' posteriors at T does not determine that at T'.
+teachers' posteriors at T does not determine that at T'. Stored apart they do: each is brought to T' before
+the mean is taken.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from asr_kd.distill.sparse import make_code
 from asr_kd.errors import ShardError
 
 
-def retempering_power(header: ShardSetHeader, temperature: float, where: str = "") -> float:
+def retempering_power(
+    header: ShardSetHeader, temperature: float, where: str = "", apart: bool = False
+) -> float:
     """Return the power that takes the stored posteriors to a temperature, 1 for the stored one.
 
     Args:
         header: Of the shard set.
         temperature: That the student is to be trained with.
         where: The shard set, for the message.
+        apart: Whether stored teachers are averaged at that temperature, in place of their stored mean.
 
     Raises:
         ShardError: With the reason, when averaging or code do not allow it.
@@ -28,7 +32,7 @@ def retempering_power(header: ShardSetHeader, temperature: float, where: str = "
         return power
     num_teachers = sum(weight > 0 for weight in header.weights or (1.0,) * len(header.teachers))
     reason = make_code(header.code, header.num_senones).refusal(power)
-    if header.averaging != "geometric" and num_teachers > 1:
+    if header.averaging != "geometric" and num_teachers > 1 and not apart:
         reason = f"the {header.averaging} mean of {num_teachers} teachers tells nothing of other temperatures"
     if reason is not None:
         raise ShardError(

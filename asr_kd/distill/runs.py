@@ -6,13 +6,15 @@ senones, the number of runs of each, their gaps and lengths, and the codes as di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from asr_kd.distill.bits import Array
-from asr_kd.distill.entries import Entries
-from asr_kd.distill.streams import Reader, pack_streams, read_streams
+from asr_kd.distill.entries import Entries, PackedEntries, frame_type
+from asr_kd.distill.streams import pack_streams
 
-_NUM_STREAMS = 6
+NUM_STREAMS = 6
 
 
 def pack_runs(entries: Entries, num_frames: int) -> bytes:
@@ -42,52 +44,94 @@ def pack_runs(entries: Entries, num_frames: int) -> bytes:
     return pack_streams(streams)
 
 
-def unpack_runs(reader: Reader, num_frames: int, max_entries: int) -> Entries:
-    """Return the entries that :func:`pack_runs` packed, sorted by senone and frame.
+def unpack_runs(
+    streams: Sequence[Sequence[Array]],
+    lengths: Sequence[int],
+    offsets: Sequence[int],
+    num_frames: int,
+    num_senones: int,
+) -> PackedEntries:
+    """Return the entries that :func:`pack_runs` packed, sorted by utterance, senone and frame.
+
+    Args:
+        streams: The six of each utterance.
+        lengths: Frames of each utterance.
+        offsets: The first frame of each utterance.
+        num_frames: Of all utterances, also those that are packed otherwise.
+        num_senones: S.
 
     Raises:
         ValueError: When the bytes are damaged.
     """
-    streams = read_streams(reader, _NUM_STREAMS, max_entries)
-    senone_steps, runs_per_senone, gaps, lengths, first_codes, changes = streams
-    runs_per_senone, lengths = runs_per_senone + 1, lengths + 1
-    num_runs = len(lengths)
-    num_entries = num_runs + len(changes)
-    counts = [runs_per_senone.sum(dtype=np.int64), len(gaps), len(first_codes), lengths.sum(dtype=np.int64)]
-    if counts != [num_runs, num_runs, num_runs, num_entries] or len(senone_steps) != len(runs_per_senone):
-        raise ValueError("the numbers of runs and entries disagree")
-    if num_entries == 0:
-        return Entries(*(np.zeros(0, dtype=np.int32) for _ in range(3)))
-    senones = (senone_steps.cumsum(dtype=np.int64) + np.arange(len(senone_steps))).astype(np.int32)
-    starts = _run_starts(gaps, lengths, runs_per_senone)
-    ends = lengths.cumsum(dtype=np.int64)
-    first = ends - lengths  # [R]
-    if int((starts + lengths).max()) > num_frames:
+    sizes = np.array([[len(stream) for stream in each] for each in streams])  # [utterances, 6]
+    steps, runs_per_senone, gaps, run_lengths, first_codes, changes = map(_joined, zip(*streams, strict=True))
+    runs_per_senone = runs_per_senone.astype(np.int64) + 1
+    run_lengths = run_lengths.astype(np.int64) + 1
+    num_runs = sizes[:, 3]
+    _check(sizes, runs_per_senone, run_lengths)
+    if len(run_lengths) == 0:
+        return PackedEntries(np.zeros(0, dtype=frame_type(num_frames)), np.zeros(0, dtype=np.int32))
+    if first_codes.max() > 255:
+        raise ValueError("an unknown level")
+    senones = _restarted(steps.astype(np.int64) + 1, sizes[:, 0]) - 1
+    if senones.max() >= num_senones:
+        raise ValueError("a senone outside the inventory")
+    starts = _run_starts(gaps, run_lengths, runs_per_senone)
+    if (starts + run_lengths > np.repeat(lengths, num_runs)).any():
         raise ValueError("a run goes beyond the utterance")
-    frames = np.arange(num_entries, dtype=np.int32) + np.repeat((starts - first).astype(np.int32), lengths)
-    ids = np.repeat(np.repeat(senones, runs_per_senone), lengths)
-    return Entries(frames, ids, _codes(first_codes, changes, first, lengths))
+    starts += np.repeat(offsets, num_runs)
+    first = run_lengths.cumsum() - run_lengths  # [R], where each run begins among the entries
+    # Numbers of 16 bits wrap around, and their sums are right nevertheless.
+    kind = frame_type(num_frames)
+    frames = np.repeat((starts - first).astype(kind), run_lengths)
+    frames += np.arange(len(frames), dtype=kind)
+    total = _code_sums(changes, first, len(frames))
+    leading = (np.repeat(senones, runs_per_senone) << 8) | (first_codes.astype(np.uint8) - total[first])
+    values = np.repeat(leading.astype("<i4"), run_lengths)
+    values.view(np.uint8)[::4] += total
+    return PackedEntries(frames, values)
+
+
+def _joined(streams: Sequence[Array]) -> Array:
+    return streams[0] if len(streams) == 1 else np.concatenate(streams)
+
+
+def _check(sizes: Array, runs_per_senone: Array, run_lengths: Array) -> None:
+    """Refuse streams that disagree on the numbers of senones, runs and entries of an utterance."""
+    num_senones, counts, num_gaps, num_runs, num_first, num_changes = sizes.T
+    agrees = (num_senones == counts) & (num_gaps == num_runs) & (num_first == num_runs)
+    for values, each, sums in (
+        (runs_per_senone, counts, num_runs),
+        (run_lengths, num_runs, num_runs + num_changes),
+    ):
+        totals = np.concatenate([[0], values.cumsum()])[np.concatenate([[0], each.cumsum()])]
+        agrees &= np.diff(totals) == sums
+    if not agrees.all():
+        raise ValueError("the numbers of runs and entries disagree")
+
+
+def _restarted(steps: Array, counts: Array) -> Array:
+    """Return the running sums of parts of ``counts`` numbers, each from 0."""
+    total = np.concatenate([[0], steps.cumsum()])
+    first = counts.cumsum() - counts
+    sums: Array = total[1:] - np.repeat(total[first], counts)
+    return sums
 
 
 def _run_starts(gaps: Array, lengths: Array, runs_per_senone: Array) -> Array:
     """Return each run's first frame; gaps count from frame 0, or from one frame after the run before."""
-    leads = runs_per_senone.cumsum(dtype=np.int64) - runs_per_senone  # [senones], first run of each
+    leads = runs_per_senone.cumsum() - runs_per_senone  # [senones], first run of each
     advance = gaps.astype(np.int64)
     advance[1:] += lengths[:-1] + 1
     advance[leads] = gaps[leads]
-    total = advance.cumsum()
-    starts: Array = total - np.repeat(total[leads] - gaps[leads], runs_per_senone)
-    return starts
+    return _restarted(advance, runs_per_senone)
 
 
-def _codes(first_codes: Array, changes: Array, first: Array, lengths: Array) -> Array:
-    """Return all codes from those that lead a run and the changes within runs, modulo 256."""
-    steps = np.empty(len(first) + len(changes), dtype=np.uint8)
-    is_change = np.ones(len(steps), dtype=bool)
+def _code_sums(changes: Array, first: Array, num_entries: int) -> Array:
+    """Return the running sums of changes, modulo 256, with no change where a run begins ``[E]``."""
+    steps = np.zeros(num_entries, dtype=np.uint8)
+    is_change = np.ones(num_entries, dtype=bool)
     is_change[first] = False
     steps[is_change] = changes
-    # A run's first step takes the sum from the last code of the run before it to its own first code.
-    steps[first] = 0
-    total = steps.cumsum(dtype=np.uint8)
-    codes: Array = total + np.repeat(first_codes.astype(np.uint8) - total[first], lengths)
-    return codes
+    sums: Array = steps.cumsum(dtype=np.uint8)
+    return sums

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.bits import Array
-from asr_kd.distill.entries import Entries, place_in_rows
+from asr_kd.distill.bits import Array, Data
+from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -57,7 +58,9 @@ class SampledCode:
         self.num_senones = num_senones
         self._k = min(config.k, num_senones)
         self._grid = LogGrid(config.steps)
-        self._levels = self._grid.levels().half().numpy()
+        assert self._grid.num_codes <= PADDING
+        self._levels = np.zeros(256, dtype=np.float16)
+        self._levels[: self._grid.num_codes] = self._grid.levels().half().numpy()
         self._id_type = np.int16 if num_senones <= 2**15 else np.int32
 
     @property
@@ -94,25 +97,29 @@ class SampledCode:
         """Return why posteriors cannot be decoded at a power, or None when they can."""
         return None if power == 1 else "a power of sampled posteriors would be biased"
 
-    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
+    def decode(self, data: Data, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return targets of T frames, float16 probs; the kept senones of a row are sorted by id."""
+        return self.decode_batch([data], [num_frames], power)
+
+    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+        """Return the targets of several utterances, one after another."""
         assert power == 1
-        reader = Reader(data)
-        entries = read_entries(reader, num_frames, self.num_senones, num_frames * self._k)
-        (bits,) = read_streams(reader, 1, num_frames)
-        reader.finish()
-        is_sampled = entries.codes == _SAMPLED
-        levels = np.where(is_sampled, 0, entries.codes)
-        if len(bits) != num_frames or int(levels.max(initial=0)) >= self._grid.num_codes:
-            raise ValueError("thresholds missing, or an unknown level")
-        thresholds = bits.astype(np.uint16).view(np.float16)[entries.frames]
-        values = np.where(is_sampled, thresholds, self._levels[levels])
-        places = place_in_rows(entries.frames, num_frames, self._k)
-        probs = np.zeros((num_frames, self._k), dtype=np.float16)
-        probs.reshape(-1)[places.flat] = values[places.order]
-        ids = np.zeros(probs.shape, dtype=self._id_type)
-        ids.reshape(-1)[places.flat] = entries.ids[places.order]
-        return SoftTargets(torch.from_numpy(probs), torch.from_numpy(ids))
+        readers = [Reader(each) for each in data]
+        num_frames = sum(lengths)
+        entries = read_entries(readers, lengths, self.num_senones, self._k)
+        bits = []
+        for reader, length in zip(readers, lengths, strict=True):
+            bits += read_streams(reader, 1, length)
+            reader.finish()
+            if len(bits[-1]) != length:
+                raise ValueError("thresholds missing")
+        rows = entries_in_rows(entries, num_frames, self._k)
+        is_sampled = rows.codes == _SAMPLED
+        if not (is_sampled | (rows.codes < self._grid.num_codes) | (rows.codes == PADDING)).all():
+            raise ValueError("an unknown level")
+        thresholds = np.concatenate(bits).astype(np.uint16).view(np.float16)
+        probs = np.where(is_sampled, thresholds[:, None], self._levels.take(rows.codes, mode="clip"))
+        return SoftTargets(torch.from_numpy(probs), torch.from_numpy(rows.ids.astype(self._id_type)))
 
     def variance(self, log_q: Tensor) -> Tensor:
         """Return the variance of each decoded probability, float64 ``[T, S]``."""

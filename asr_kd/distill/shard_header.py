@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.errors import ShardError
@@ -34,6 +41,7 @@ class ShardInfo(_Model):
         label_bytes: Of the pdf_ids in it.
         target_bytes: Of the coded posteriors in it, ids and tails included.
         sha256: Of the file.
+        teacher_bytes: Of the coded posteriors of each teacher alone.
     """
 
     name: ShardName
@@ -44,6 +52,11 @@ class ShardInfo(_Model):
     label_bytes: int
     target_bytes: int
     sha256: str
+    teacher_bytes: int = 0
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _used(handler(self), {"teacher_bytes": 0})
 
 
 class ShardSetFacts(_Model):
@@ -67,6 +80,8 @@ class ShardSetFacts(_Model):
         views: Names of the augmented copies, the plain one among them.
         hmm: Topology as JSON, for decoding with the student.
         senones: The inventory or tree as JSON, for decoding with the student.
+        keep_apart: Whether each teacher's own posteriors are stored beside their mean.
+        order_seed: Of the order in which a split's utterances were written; None for the corpus's order.
     """
 
     averaging: Literal["arithmetic", "geometric", "weighted"]
@@ -86,6 +101,12 @@ class ShardSetFacts(_Model):
     views: tuple[str, ...] = ("",)
     hmm: dict[str, Any] = {}
     senones: dict[str, Any] = {}
+    keep_apart: bool = False
+    order_seed: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _used(handler(self), {"keep_apart": False, "order_seed": None})
 
 
 class ShardSetHeader(ShardSetFacts):
@@ -104,13 +125,17 @@ class ShardSetHeader(ShardSetFacts):
         return sum(shard.num_frames for split in splits for shard in self.splits[split])
 
     def bytes_per_frame(self) -> dict[str, float]:
-        """Return bytes a frame: ``features``, ``labels``, ``targets``, and ``total`` with tar's."""
+        """Return bytes a frame: ``features``, ``labels``, ``targets``, ``total`` with tar's.
+
+        Teachers that are kept apart are counted as ``teachers``.
+        """
         shards = [shard for split in self.splits.values() for shard in split]
         frames = max(1, sum(shard.num_frames for shard in shards))
         sums = {
             "features": sum(shard.feature_bytes for shard in shards),
             "labels": sum(shard.label_bytes for shard in shards),
             "targets": sum(shard.target_bytes for shard in shards),
+            **({"teachers": sum(shard.teacher_bytes for shard in shards)} if self.keep_apart else {}),
             "total": sum(shard.num_bytes for shard in shards),
         }
         return {name: value / frames for name, value in sums.items()}
@@ -167,6 +192,11 @@ def require_fields(header: ShardSetHeader, expected: Mapping[str, object], where
                 got=_short(got),
                 hint="run the ensemble stage again, or name the shard set that fits",
             )
+
+
+def _used(fields: dict[str, Any], unused: Mapping[str, object]) -> dict[str, Any]:
+    """Return fields without those that say nothing, so that sets that do not use them keep their bytes."""
+    return {name: value for name, value in fields.items() if name not in unused or value != unused[name]}
 
 
 def _short(value: object) -> str:

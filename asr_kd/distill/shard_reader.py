@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from asr_kd.data.block_source import BlockSource, Frames
+from asr_kd.data.block_source import FEATURES, BlockSource, Frames
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
+from asr_kd.distill.apart import TeacherChoice, stored_mean
 from asr_kd.distill.dense_code import DenseCode
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, require_logits, teacher_logits
 from asr_kd.distill.loss import NO_LABEL
@@ -20,6 +21,9 @@ from asr_kd.distill.shard_set import ShardSet
 from asr_kd.errors import ShardError
 
 PDF_IDS = "pdf_ids"
+
+_DECODED_TOGETHER = 2000
+"""Frames: enough to share the cost of calls, few enough for the processor's cache."""
 
 FeatureLookup = Callable[[str, str], np.ndarray[Any, Any]]
 """Returns features ``[T, D]`` of an utterance, by utt_id and view, in place of the stored ones."""
@@ -40,9 +44,11 @@ class ShardBatchSource(BlockSource):
         features: Another frontend's features, joined by utt_id and frame; None takes the stored ones.
         temperature: To bring the targets to; None leaves them at the stored one.
         as_logits: Give the teacher's logits of zero mean, ``teacher_logits``, in place of soft targets.
+        teachers: The mean of the first N stored teachers, or of some by their numbers from 1, in place of the
+            stored mean.
 
     Raises:
-        ShardError: For a split that is not stored, a temperature or logits that cannot be had; later, for
+        ShardError: For a split, temperature, logits or teachers that cannot be had; later, for
             damaged shards and features that do not fit.
     """
 
@@ -59,12 +65,16 @@ class ShardBatchSource(BlockSource):
         features: FeatureLookup | None = None,
         temperature: float | None = None,
         as_logits: bool = False,
+        teachers: TeacherChoice | None = None,
     ) -> None:
         self._set = shard_set
         self._shards = shard_set.shards(splits)
         self._features = features
         header = shard_set.header
-        self._power = retempering_power(header, temperature or header.temperature, shard_set.location)
+        self._mean = None if teachers is None else stored_mean(header, teachers, shard_set.location)
+        self._power = retempering_power(
+            header, temperature or header.temperature, shard_set.location, apart=self._mean is not None
+        )
         self._as_logits = as_logits
         if as_logits:
             require_logits(header, shard_set.location)
@@ -73,45 +83,82 @@ class ShardBatchSource(BlockSource):
 
     def _read(self, part: int) -> list[Frames]:
         shard = self._shards[part]
-        frames = [self._frames(utterance) for utterance in self._set.read(shard)]
-        got = sum(len(utterance["features"]) for utterance in frames)
+        frames: list[Frames] = []
+        for group in grouped(self._set.read(shard)):
+            frames += self._frames(group)
+        got = sum(len(utterance[FEATURES]) for utterance in frames)
         if got != shard.num_frames:
             raise ShardError("frames missing", where=shard.name, expected=shard.num_frames, got=got)
         return frames
 
-    def _frames(self, utterance: StoredUtterance) -> Frames:
-        num_frames = len(utterance)
-        features = utterance.features
-        if self._features is not None:
-            features = self._features(utterance.utt_id, utterance.view)
-            if len(features) != num_frames:
-                raise ShardError(
-                    "features and targets differ in their number of frames",
-                    where=utterance.utt_id,
-                    expected=num_frames,
-                    got=len(features),
-                    hint="use the same frame shift and number of frames for every frontend",
-                )
-        pdf_ids = utterance.pdf_ids
-        labels = np.full(num_frames, NO_LABEL) if pdf_ids is None else pdf_ids
-        try:
-            targets = self._targets(utterance.targets, num_frames)
-        except ValueError as error:
-            raise ShardError(f"targets cannot be decoded: {error}", where=utterance.utt_id) from None
-        return {
-            "features": torch.from_numpy(np.array(features, dtype=np.float16)),
-            PDF_IDS: torch.from_numpy(labels.astype(np.int32)),
-            **targets,
+    def _frames(self, group: list[StoredUtterance]) -> list[Frames]:
+        """Return the frames of some utterances; they are decoded together, which costs less."""
+        lengths = [len(utterance) for utterance in group]
+        features = np.concatenate(
+            [self._features_of(utterance) for utterance in group], dtype=np.float16, casting="unsafe"
+        )
+        pdf_ids = np.concatenate(
+            [_labels_of(utterance) for utterance in group], dtype=np.int32, casting="unsafe"
+        )
+        tensors = {
+            FEATURES: torch.from_numpy(features),
+            PDF_IDS: torch.from_numpy(pdf_ids),
+            **self._targets(group, lengths),
         }
+        parts = [torch.split(tensor, lengths) for tensor in tensors.values()]
+        return [dict(zip(tensors, each, strict=True)) for each in zip(*parts, strict=True)]
 
-    def _targets(self, data: bytes, num_frames: int) -> dict[str, Tensor]:
+    def _features_of(self, utterance: StoredUtterance) -> np.ndarray[Any, Any]:
+        if self._features is None:
+            return utterance.features
+        features = self._features(utterance.utt_id, utterance.view)
+        if len(features) != len(utterance):
+            raise ShardError(
+                "features and targets differ in their number of frames",
+                where=utterance.utt_id,
+                expected=len(utterance),
+                got=len(features),
+                hint="use the same frame shift and number of frames for every frontend",
+            )
+        return features
+
+    def _targets(self, group: list[StoredUtterance], lengths: list[int]) -> dict[str, Tensor]:
+        try:
+            return self._decoded(group, lengths)
+        except ValueError as error:
+            if len(group) > 1:  # One of them will name itself.
+                for utterance in group:
+                    self._targets([utterance], [len(utterance)])
+            raise ShardError(f"targets cannot be decoded: {error}", where=group[-1].utt_id) from None
+
+    def _decoded(self, group: list[StoredUtterance], lengths: list[int]) -> dict[str, Tensor]:
         code = self._set.code
-        if not self._as_logits:
-            return code.decode(data, num_frames, self._power).tensors()
-        assert isinstance(code, DenseCode)
-        log_q = code.log_posteriors(data, num_frames)
-        return {TEACHER_LOGITS: teacher_logits(log_q, self._set.header.temperature).half()}
+        if self._as_logits:
+            assert isinstance(code, DenseCode)
+            log_q = code.log_posteriors([each.targets for each in group], lengths)
+            return {TEACHER_LOGITS: teacher_logits(log_q, self._set.header.temperature).half()}
+        if self._mean is not None:
+            return self._mean.decode(code, [each.teachers for each in group], lengths, self._power).tensors()
+        return code.decode_batch([each.targets for each in group], lengths, self._power).tensors()
 
     def _gather(self, pool: FramePool, frames: Tensor) -> Batch:
         batch = pool.gather(frames)
         return Batch(batch.windows.float(), {**batch.targets, PDF_IDS: batch.targets[PDF_IDS].long()})
+
+
+def grouped(utterances: Iterable[StoredUtterance]) -> Iterator[list[StoredUtterance]]:
+    """Yield utterances in groups that are decoded together."""
+    group: list[StoredUtterance] = []
+    num_frames = 0
+    for utterance in utterances:
+        group.append(utterance)
+        num_frames += len(utterance)
+        if num_frames >= _DECODED_TOGETHER:
+            yield group
+            group, num_frames = [], 0
+    if group:
+        yield group
+
+
+def _labels_of(utterance: StoredUtterance) -> np.ndarray[Any, Any]:
+    return np.full(len(utterance), NO_LABEL) if utterance.pdf_ids is None else utterance.pdf_ids

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr_kd.data.windows import ContextWindow
-from asr_kd.distill.shard_reader import ShardBatchSource
+from asr_kd.distill.shard_reader import ShardBatchSource, grouped
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.sparse import code_text
 
@@ -54,6 +54,8 @@ def shards_info(location: str | Path) -> ShardsInfo:
         "alignment": header.alignment,
         "tree": header.tree,
         "views": ", ".join(view or "plain" for view in header.views),
+        "kept apart": "each teacher beside the mean" if header.keep_apart else "no, the mean alone",
+        "order": "the corpus's" if header.order_seed is None else f"random, seed {header.order_seed}",
     }
     splits = [
         SplitInfo(
@@ -126,10 +128,11 @@ def shards_bench(
 
 def _frames_read(shard_set: ShardSet, splits: Sequence[str], decode: bool) -> Iterator[int]:
     for shard in shard_set.shards(splits):
-        for utterance in shard_set.read(shard):
+        for group in grouped(shard_set.read(shard)):
+            lengths = [len(utterance) for utterance in group]
             if decode:
-                shard_set.code.decode(utterance.targets, len(utterance))
-            yield len(utterance)
+                shard_set.code.decode_batch([utterance.targets for utterance in group], lengths)
+            yield sum(lengths)
 
 
 def _rate(counts: Iterable[int], most: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from asr_kd.atomic import write_json, write_text
 from asr_kd.data.shards import shard_key
+from asr_kd.distill.bits import Array
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts, ShardSetHeader
-from asr_kd.distill.shard_sample import Array, StoredUtterance
+from asr_kd.distill.shard_sample import StoredUtterance, teacher_part
 from asr_kd.distill.sparse import make_code
 from asr_kd.distill.split_writer import SplitWriter, finished_shards, refuse_doubled, written_splits
 from asr_kd.errors import ShardError
@@ -53,13 +55,13 @@ class ShardSetWriter:
         begun = {**self._facts.model_dump(mode="json"), "shard_frames": self._shard_frames}
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
-            for name, value in begun.items():
-                if found.get(name) != value:
+            for name in (*begun, *found):
+                if found.get(name) != begun.get(name):
                     raise ShardError(
                         f"shards were begun here with another {name}",
                         where=self._folder,
                         expected=str(found.get(name))[:120],
-                        got=str(value)[:120],
+                        got=str(begun.get(name))[:120],
                         hint="remove the folder to write it anew",
                     )
         else:
@@ -81,6 +83,7 @@ class ShardSetWriter:
         pdf_ids: Tensor | np.ndarray[Any, Any] | None,
         log_q: Tensor,
         view: str = "",
+        teachers: Sequence[bytes] = (),
     ) -> None:
         """Append one utterance.
 
@@ -91,6 +94,7 @@ class ShardSetWriter:
             pdf_ids: ``[T]``; None for audio without a transcript.
             log_q: The ensemble's log posteriors ``[T, S]``.
             view: Name of the augmented copy, one of the header's.
+            teachers: Of each teacher alone, by :meth:`encode_teacher`, when they are kept apart.
 
         Raises:
             ShardError: For shapes that do not fit, values that float16 cannot hold, or an unknown view.
@@ -98,14 +102,30 @@ class ShardSetWriter:
         labels = None if pdf_ids is None else torch.as_tensor(pdf_ids).cpu().numpy()
         frames = torch.as_tensor(features).detach().cpu().half().numpy()
         self._check(utt_id, view, frames, labels, log_q)
+        expected = len(self._facts.teachers) if self._facts.keep_apart else 0
+        if len(teachers) != expected:
+            raise ShardError("teachers kept apart", where=utt_id, expected=expected, got=len(teachers))
         utterance = StoredUtterance(
             utt_id,
             view,
             frames,
             None if labels is None else labels.astype(self._label_type),
             self._code.encode(log_q, shard_key(utt_id, view)),
+            tuple(teachers),
         )
         self._split(split).add(utterance)
+
+    def encode_teacher(self, number: int, utt_id: str, log_q: Tensor, view: str = "") -> bytes:
+        """Return one teacher's coded posteriors, for :meth:`add`.
+
+        Args:
+            number: Of the teacher, from 0.
+            utt_id: As in the manifest.
+            log_q: The teacher's tempered log posteriors ``[T, S]``.
+            view: Name of the augmented copy.
+        """
+        # What a sampled code draws for one teacher must not depend on what it draws for another.
+        return self._code.encode(log_q, f"{shard_key(utt_id, view)} {teacher_part(number)}")
 
     def _check(self, utt_id: str, view: str, features: Array, pdf_ids: Array | None, log_q: Tensor) -> None:
         facts, num_frames = self._facts, len(features)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 from pydantic import Field
 from torch import Tensor
 
+from asr_kd.distill.bits import Data
 from asr_kd.distill.dense_code import Dense, DenseCode
 from asr_kd.distill.kept_code import KeptCode, Nucleus, Threshold, TopK
 from asr_kd.distill.sampled_code import Sampled, SampledCode
@@ -29,7 +31,7 @@ class PosteriorCode(Protocol):
     def refusal(self, power: float) -> str | None:
         """Return why posteriors cannot be decoded at a power, or None when they can."""
 
-    def decode(self, data: bytes, num_frames: int, power: float = 1.0) -> SoftTargets:
+    def decode(self, data: Data, num_frames: int, power: float = 1.0) -> SoftTargets:
         """Return targets of T frames: float16 probs, int16 or int32 ids.
 
         Args:
@@ -39,6 +41,18 @@ class PosteriorCode(Protocol):
 
         Raises:
             ValueError: When the bytes are not those of ``num_frames`` frames in this code.
+        """
+
+    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+        """Return the targets of several utterances, one after another: faster than one by one.
+
+        Args:
+            data: What :meth:`encode` returned for each.
+            lengths: T of each.
+            power: As in :meth:`decode`.
+
+        Raises:
+            ValueError: When some bytes are not those of their number of frames.
         """
 
 

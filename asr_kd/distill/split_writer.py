@@ -119,6 +119,7 @@ class _OpenShard:
         self._writer = ShardWriter(folder / f"{stem}.tar").__enter__()
         self._rows: list[Row] = []
         self._part_bytes = dict.fromkeys((FEATURES_PART, PDF_IDS_PART, TARGETS_PART), 0)
+        self._teacher_bytes = 0
         self.num_frames = 0
 
     def add(self, utterance: StoredUtterance) -> None:
@@ -126,6 +127,7 @@ class _OpenShard:
         self._writer.add(sample.key, sample.parts)
         self._rows.append((utterance.utt_id, utterance.view, len(utterance)))
         self.num_frames += len(utterance)
+        self._teacher_bytes += sum(map(len, utterance.teachers))
         for part in self._part_bytes:
             self._part_bytes[part] += len(sample.parts.get(part, b""))
 
@@ -141,6 +143,7 @@ class _OpenShard:
             label_bytes=self._part_bytes[PDF_IDS_PART],
             target_bytes=self._part_bytes[TARGETS_PART],
             sha256=file.sha256,
+            teacher_bytes=self._teacher_bytes,
         )
         index = {"shard": info.model_dump(mode="json"), "samples": self._rows}
         write_text(self._folder / f"{self._stem}.json", json.dumps(index, ensure_ascii=False) + "\n")

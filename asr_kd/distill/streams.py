@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asr_kd.distill.bits import Array
+from asr_kd.distill.bits import Array, Data
 from asr_kd.distill.compress import compress, decompress
 
 
@@ -26,7 +26,7 @@ def pack_streams(streams: Sequence[Array]) -> bytes:
 
 
 def read_streams(reader: Reader, num_streams: int, max_values: int) -> list[Array]:
-    """Return the next streams that :func:`pack_streams` packed, int32 ``[n]`` each.
+    """Return the next streams that :func:`pack_streams` packed, uint8 or, of large values, int32 ``[n]``.
 
     Args:
         reader: Of the bytes.
@@ -42,7 +42,7 @@ def read_streams(reader: Reader, num_streams: int, max_values: int) -> list[Arra
 class Reader:
     """Takes bytes from the front of some data."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Data) -> None:
         self.data = data
         self.place = 0
 
@@ -51,7 +51,7 @@ class Reader:
         if self.place != len(self.data):
             raise ValueError(f"{len(self.data) - self.place} bytes too many")
 
-    def take(self, count: int) -> bytes:
+    def take(self, count: int) -> Data:
         """Return the next bytes."""
         part = self.data[self.place : self.place + count]
         if len(part) != count:
@@ -75,12 +75,19 @@ def _stream(reader: Reader, max_values: int) -> Array:
     num_planes = reader.take(1)[0]
     if num_values > max_values or num_planes > 4:
         raise ValueError("a stream's length is damaged")
-    values = np.zeros(num_values, dtype=np.int32)
-    for plane in range(num_planes):
+    planes = []
+    for _ in range(num_planes):
         plain = decompress(reader.take(reader.varint()), num_values)
         if len(plain) != num_values:
             raise ValueError(f"a stream of {num_values} values has {len(plain)}")
-        values |= np.frombuffer(plain, dtype=np.uint8).astype(np.int32) << (8 * plane)
+        planes.append(np.frombuffer(plain, dtype=np.uint8))
+    if num_planes == 1:
+        return planes[0]
+    values = np.zeros(num_values, dtype=np.int32)
+    for place, plane in enumerate(planes):
+        values |= plane.astype(np.int32) << (8 * place)
+    if num_values and int(values.min()) < 0:
+        raise ValueError("a stream's value is damaged")
     return values
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from asr_kd.am.prior import log_prior
 from asr_kd.data.augment import plan_view
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import spread_evenly
-from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
+from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors, tempered_log_posteriors
 from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
@@ -50,6 +51,10 @@ class EnsembleConfig(Settings):
         code: Of the stored posteriors.
         budget: Bounds of size or error; within them a plan over a sample picks the code instead of ``code``.
         shard_frames: A shard is full once it has as many frames.
+        keep_apart: Store each teacher's posteriors beside their mean, so that students may learn from some of
+            them (``student.teachers``) and ``asr-kd shards teachers`` can draw the gain against their number.
+        order_seed: Of the random order in which a split's utterances are written, so that frames of many
+            utterances and speakers are read together; None writes them in the corpus's order.
     """
 
     averaging: Averaging = "arithmetic"
@@ -58,6 +63,8 @@ class EnsembleConfig(Settings):
     code: CodeConfig = Threshold(least=0.001, k=96)
     budget: Budget | None = None
     shard_frames: int = Field(100_000, ge=1)
+    keep_apart: bool = False
+    order_seed: int | None = 0
 
     def system(self, num_teachers: int) -> SystemCard:
         """Return the ensemble as a system to decode with."""
@@ -163,6 +170,8 @@ class EnsembleStage(Stage):
             window=self.student.window.model_dump(),
             views=tuple(view_name(view) for view in self.views.numbers()),
             hmm=hmm.to_json(),
+            keep_apart=self.config.keep_apart,
+            order_seed=self.config.order_seed,
         )
 
     def _write_split(
@@ -200,23 +209,66 @@ class EnsembleStage(Stage):
         name = view_name(view)
         stored = stores[self.student.features.key]
         alignment = work.alignment(split) if (work.align / split).is_dir() else None
-        for utt_id in track(stored.utt_ids, f"ensemble {split} {name}".strip(), len(stored), "utterances"):
+        utt_ids = writing_order(stored.utt_ids, self.config.order_seed, split, name)
+        for utt_id in track(utt_ids, f"ensemble {split} {name}".strip(), len(stored), "utterances"):
             if writer.is_written(split, utt_id, name):
                 continue
-            log_q = tempered_posteriors(system, stores, utt_id, self.config)
+            apart: list[bytes] = []
+            log_q = tempered_posteriors(
+                system, stores, utt_id, self.config, self._keeper(writer, utt_id, name, apart)
+            )
             # Audio without a transcript, that failed to align or whose speed was changed: soft targets alone.
             labelled = alignment is not None and utt_id in alignment
             fits = plan_view(utt_id, view, self.views.augment).keeps_frames
             labels = np.array(alignment.get(utt_id)) if alignment and labelled and fits else None
-            writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q, name)
+            writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q, name, apart)
+
+    def _keeper(
+        self, writer: ShardSetWriter, utt_id: str, view: str, apart: list[bytes]
+    ) -> Callable[[Tensor], None] | None:
+        """Return what is done with each teacher's logits: encoded, when the teachers are kept apart."""
+        if not self.config.keep_apart:
+            return None
+
+        def keep(logits: Tensor) -> None:
+            log_q = tempered_log_posteriors(logits, self.config.temperature)
+            apart.append(writer.encode_teacher(len(apart), utt_id, log_q, view))
+
+        return keep
+
+
+def writing_order(utt_ids: Sequence[str], seed: int | None, split: str, view: str) -> list[str]:
+    """Return utterances in a random order that depends on nothing but these arguments; None: as they come."""
+    if seed is None:
+        return list(utt_ids)
+    return sorted(utt_ids, key=lambda utt_id: sha256(f"{seed} {split} {view} {utt_id}".encode()).digest())
 
 
 def tempered_posteriors(
-    system: System, inputs: Mapping[str, FrameStore], utt_id: str, config: EnsembleConfig
+    system: System,
+    inputs: Mapping[str, FrameStore],
+    utt_id: str,
+    config: EnsembleConfig,
+    keep: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
-    """Return the log of the teachers' averaged tempered posteriors of an utterance ``[T, S]``."""
-    logits = (model.logits(inputs[feature_config(model).key].get(utt_id)) for model in system.models)
-    return ensemble_log_posteriors(logits, config.temperature, config.averaging, config.weights)
+    """Return the log of the teachers' averaged tempered posteriors of an utterance ``[T, S]``.
+
+    Args:
+        system: The teachers.
+        inputs: Features by their key.
+        utt_id: The utterance.
+        config: Temperature and averaging.
+        keep: Is given each teacher's logits ``[T, S]``.
+    """
+
+    def each_logits() -> Iterator[Tensor]:
+        for model in system.models:
+            logits = model.logits(inputs[feature_config(model).key].get(utt_id))
+            if keep is not None:
+                keep(logits)
+            yield logits
+
+    return ensemble_log_posteriors(each_logits(), config.temperature, config.averaging, config.weights)
 
 
 def sample_posteriors(

@@ -51,6 +51,8 @@ class StudentConfig(Settings):
         seed: Of the first student.
         count: How many seeds are trained.
         pool_frames: Most frames in memory at a time.
+        teachers: Learn from the mean of the first N teachers, or of some by their numbers from 1; the shards
+            must hold them apart (``ensemble.keep_apart``). None takes the stored mean of all.
     """
 
     loss: Literal["soft_cross_entropy", "logit_matching"] = "soft_cross_entropy"
@@ -62,11 +64,19 @@ class StudentConfig(Settings):
     seed: int = 101
     count: int = Field(1, ge=1)
     pool_frames: int = Field(4_000_000, ge=1)
+    teachers: int | tuple[int, ...] | None = None
+
+    def loss_settings(self) -> dict[str, Any]:
+        """Return what a trained student depends on, as JSON."""
+        fields = self.model_dump(mode="json", include={"loss", "soft_weight", "hard_weight", "temperature"})
+        return fields if self.teachers is None else {**fields, "teachers": self.teachers}
 
     @model_validator(mode="after")
     def _check_loss(self) -> StudentConfig:
-        if self.loss == "logit_matching" and self.temperature is not None:
-            raise ValueError("logit_matching has no temperature; leave temperature out")
+        if self.loss == "logit_matching" and (self.temperature, self.teachers) != (None, None):
+            raise ValueError(
+                "logit_matching takes the stored mean's logits; leave out temperature and teachers"
+            )
         return self
 
 
@@ -125,7 +135,8 @@ class StudentStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return loss and nets."""
         nets = {name: net.model_dump(mode="json") for name, net in self.nets.items()}
-        loss = self.config.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
+        unused = {"teachers"} if self.config.teachers is None else set()
+        loss = self.config.model_dump(mode="json", exclude={"model", "train", "seed", "count"} | unused)
         return {"student": loss, "nets": nets}
 
     def outputs(self, work: WorkDir) -> list[Path]:
@@ -174,10 +185,8 @@ def train_student(
     header = shard_set.header
     temperature = config.temperature or header.temperature
     identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
-    loss_settings = config.model_dump(
-        mode="json", include={"loss", "soft_weight", "hard_weight", "temperature"}
-    )
     learnt = [split for split in splits if split in header.splits]
+    loss_settings = config.loss_settings()
     trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
     if (folder / MODEL_CARD_FILE).is_file():
         card = read_card(folder)
@@ -232,6 +241,7 @@ def _source(
         seed=net.seed,
         temperature=config.temperature,
         as_logits=config.loss == "logit_matching",
+        teachers=config.teachers,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from asr_kd.distill.bits import bits_needed, pack_bits, packed_bytes, unpack_bits
 from asr_kd.distill.compress import compress, decompress
-from asr_kd.distill.entries import Entries, place_in_rows
+from asr_kd.distill.entries import PADDING, Entries, PackedEntries, entries_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.runs import pack_runs
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -71,14 +71,15 @@ def random_entries(num_frames, num_senones, density, seed=0):
 def test_entries_come_back(num_frames, num_senones, density):
     entries = random_entries(num_frames, num_senones, density)
     reader = Reader(pack_entries(entries, num_frames, num_senones))
-    back = read_entries(reader, num_frames, num_senones, num_frames * num_senones)
+    back = read_entries([reader], [num_frames], num_senones, num_senones)
     reader.finish()
     assert as_set(back) == as_set(entries)
     assert len(back) == len(entries)
 
 
-def as_set(entries):
-    return set(zip(entries.ids.tolist(), entries.frames.tolist(), entries.codes.tolist(), strict=True))
+def as_set(entries, first_frame=0):
+    frames = (entries.frames + first_frame).tolist()
+    return set(zip(entries.ids.tolist(), frames, entries.codes.tolist(), strict=True))
 
 
 def test_both_layouts_are_used():
@@ -88,13 +89,36 @@ def test_both_layouts_are_used():
     assert pack_entries(random_entries(2, 9, 0.5), 2, 9)[:1] == b"\0"
 
 
+def test_several_utterances_are_unpacked_together():
+    # Both layouts, an utterance without entries, and more frames than numbers of 16 bits can tell apart.
+    shapes = [(30, 0.02), (30, 0.7), (5, 0.0), (1, 1.0), (40, 0.5)]
+    for last in (700, 70_000):
+        every = [
+            random_entries(num_frames, 40, density, seed)
+            for seed, (num_frames, density) in enumerate([*shapes, (last, 0.05)])
+        ]
+        lengths = [num_frames for num_frames, _ in shapes] + [last]
+        packed = [
+            pack_entries(entries, num_frames, 40) for entries, num_frames in zip(every, lengths, strict=True)
+        ]
+        assert {data[:1] for data in packed} == {b"\0", b"\1"}
+        readers = [Reader(data) for data in packed]
+        back = as_set(read_entries(readers, lengths, 40, 40))
+        offsets = np.cumsum([0, *lengths])
+        expected = [as_set(entries, offset) for entries, offset in zip(every, offsets, strict=False)]
+        assert back == set().union(*expected)
+
+
 def test_rows_by_hand():
-    places = place_in_rows(np.array([2, 0, 2, 0, 2]), 4, 3)
-    assert places.order.tolist() == [1, 3, 0, 2, 4]
-    assert places.flat.tolist() == [0, 1, 6, 7, 8]
-    assert places.counts.tolist() == [2, 0, 3, 0]
+    frames, ids, codes = np.array([2, 0, 2, 0, 2]), np.array([1, 2, 3, 4, 5]), np.array([9, 8, 7, 6, 255])
+    rows = entries_in_rows(PackedEntries(frames, 256 * ids + codes), 4, 3)
+    assert rows.ids.tolist() == [[2, 4, 0], [0, 0, 0], [1, 3, 5], [0, 0, 0]]
+    assert rows.codes.tolist() == [[8, 6, PADDING], [PADDING] * 3, [9, 7, 255], [PADDING] * 3]
+    assert rows.counts.tolist() == [2, 0, 3, 0]
     with pytest.raises(ValueError, match="more than 2"):
-        place_in_rows(np.array([2, 0, 2, 0, 2]), 4, 2)
+        entries_in_rows(PackedEntries(frames, ids), 4, 2)
+    full = entries_in_rows(PackedEntries(np.array([1, 0]), 256 * np.array([7, 300])), 2, 1)
+    assert full.ids.tolist() == [[300], [7]]
 
 
 @pytest.mark.parametrize("density", [0.05, 0.6])
@@ -104,7 +128,7 @@ def test_damaged_entries_are_refused(density):
         damaged = bytearray(data)
         damaged[place] ^= 0x55
         try:
-            back = read_entries(Reader(bytes(damaged)), 30, 40, 1200)
+            back = read_entries([Reader(bytes(damaged))], [30], 40, 40)
         except ValueError:
             continue
         assert int(back.frames.max()) < 30
@@ -114,4 +138,4 @@ def test_damaged_entries_are_refused(density):
 def test_a_run_beyond_the_utterance_is_refused():
     data = b"\1" + pack_runs(random_entries(30, 40, 0.3), 30)
     with pytest.raises(ValueError, match="beyond the utterance"):
-        read_entries(Reader(data), 10, 40, 1200)
+        read_entries([Reader(data)], [10], 40, 40)
