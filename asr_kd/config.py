@@ -15,7 +15,7 @@ from asr_kd.extraction import FeatureConfig, ViewConfig
 from asr_kd.stages.align import AlignConfig
 from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
-from asr_kd.stages.ensemble import EnsembleConfig
+from asr_kd.stages.ensemble import TRANSFER_SEED, EnsembleConfig
 from asr_kd.stages.images.recipe import ImageRecipe
 from asr_kd.stages.language_model import LanguageModelConfig
 from asr_kd.stages.nets import NetConfig, WindowConfig
@@ -79,6 +79,8 @@ class BaselineConfig(Settings):
         count: How many seeds.
         seed: Of the first; one that a teacher has already trained with equal settings is not trained again.
         model: What the net has differently from the student's: the regularisation that hard labels need.
+        data_share: Share of the training utterances that it learns from: those that ``ensemble.data_share``
+            would take, so that hard and soft labels of the same frames can be compared.
         train: What it trains with differently from the recipe.
     """
 
@@ -86,6 +88,7 @@ class BaselineConfig(Settings):
     seed: int = 1
     model: dict[str, Any] | None = None
     train: dict[str, Any] | None = None
+    data_share: float = Field(1.0, gt=0, le=1)
 
 
 class ControlConfig(Settings):
@@ -172,12 +175,15 @@ class Recipe(Settings):
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
 
     def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:
+        share = self.baseline.data_share
         return NetConfig(
             model=updated(self._student_model(), self.baseline.model),
             window=self.window,
             features=self.features(),
             train=train,
             seed=seed,
+            data_share=share,
+            data_seed=None if share == 1 else TRANSFER_SEED,
         )
 
     def student_net(self) -> NetConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -140,6 +141,12 @@ def check_utterance(utterance: Utterance, where: str) -> None:
             where=where,
             hint="leave the text out (null) for audio without a transcript, or remove the utterance",
         )
+
+
+def is_drawn(utt_id: str, share: float, seed: int) -> bool:
+    """Return whether an utterance is in a share of its split that is drawn with a seed, by a hash."""
+    digest = hashlib.sha256(f"{seed}:{utt_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def spread_evenly(utterances: Sequence[Utterance], limit: int) -> list[Utterance]:

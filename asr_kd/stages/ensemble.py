@@ -17,7 +17,7 @@ from torch import Tensor
 from asr_kd.am.prior import log_prior
 from asr_kd.data.augment import plan_view
 from asr_kd.data.frame_store import FrameStore
-from asr_kd.data.manifest import spread_evenly
+from asr_kd.data.manifest import Utterance, is_drawn, spread_evenly
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors, tempered_log_posteriors
 from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.plan import Budget, choose, make_plan
@@ -37,6 +37,9 @@ SHARD_SPLITS = ("train", "transfer", "dev")
 """Splits that are labelled: the student learns from the first two and is watched on the last."""
 
 
+TRANSFER_SEED = 0
+"""Of the draw of a share of the training utterances."""
+
 VIEWED_SPLITS = ("train", "transfer")
 """Splits that the student learns from: they alone have augmented views."""
 
@@ -51,6 +54,7 @@ class EnsembleConfig(Settings):
         code: Of the stored posteriors.
         budget: Bounds of size or error; within them a plan over a sample picks the code instead of ``code``.
         shard_frames: A shard is full once it has as many frames.
+        data_share: Share of the training utterances that the student learns from.
         keep_apart: Store each teacher's posteriors beside their mean, so that students may learn from some of
             them (``student.teachers``) and ``asr-kd shards teachers`` can draw the gain against their number.
         order_seed: Of the random order in which a split's utterances are written, so that frames of many
@@ -63,6 +67,7 @@ class EnsembleConfig(Settings):
     code: CodeConfig = Threshold(least=0.001, k=96)
     budget: Budget | None = None
     shard_frames: int = Field(100_000, ge=1)
+    data_share: float = Field(1.0, gt=0, le=1)
     keep_apart: bool = False
     order_seed: int | None = 0
 
@@ -180,6 +185,10 @@ class EnsembleStage(Stage):
         with self._features(work, system, split, view) as stores:
             self._label(work, system, writer, split, view, stores)
 
+    def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
+        share = self.config.data_share if split == "train" else 1.0
+        return [row for row in work.utterances(split) if is_drawn(row.utt_id, share, TRANSFER_SEED)]
+
     @contextmanager
     def _features(
         self, work: WorkDir, system: System, split: str, view: int
@@ -194,7 +203,8 @@ class EnsembleStage(Stage):
             for key, config in configs.items():
                 frontend = config.load(self.search_path)
                 folder = Path(temporary) / key
-                extract_split(work.utterances(split), frontend, config, folder, view, self.views.augment)
+                utterances = self._utterances(work, split)
+                extract_split(utterances, frontend, config, folder, view, self.views.augment)
             yield {key: FrameStore(Path(temporary) / key) for key in configs}
 
     def _label(
@@ -209,8 +219,9 @@ class EnsembleStage(Stage):
         name = view_name(view)
         stored = stores[self.student.features.key]
         alignment = work.alignment(split) if (work.align / split).is_dir() else None
-        utt_ids = writing_order(stored.utt_ids, self.config.order_seed, split, name)
-        for utt_id in track(utt_ids, f"ensemble {split} {name}".strip(), len(stored), "utterances"):
+        wanted = [utterance.utt_id for utterance in self._utterances(work, split)]
+        utt_ids = writing_order(wanted, self.config.order_seed, split, name)
+        for utt_id in track(utt_ids, f"ensemble {split} {name}".strip(), len(utt_ids), "utterances"):
             if writer.is_written(split, utt_id, name):
                 continue
             apart: list[bytes] = []

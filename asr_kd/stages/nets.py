@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.block_source import StoreSource
+from asr_kd.data.manifest import is_drawn
 from asr_kd.data.windows import ContextWindow
 from asr_kd.errors import StageError
 from asr_kd.extraction import FeatureConfig
@@ -49,7 +49,8 @@ class NetConfig(Settings):
         features: Its input.
         train: How it is trained.
         seed: Of initialisation, dropout and the order of frames.
-        data_share: Share of the training utterances that it learns from, drawn with its seed.
+        data_share: Share of the training utterances that it learns from.
+        data_seed: Of their draw; None takes the net's own seed.
     """
 
     model: ArchitectureConfig = ArchitectureConfig()
@@ -58,6 +59,7 @@ class NetConfig(Settings):
     train: TrainConfig = TrainConfig()
     seed: int = 1
     data_share: float = Field(1.0, gt=0, le=1)
+    data_seed: int | None = None
 
 
 def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
@@ -131,9 +133,8 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
     """Return batches of a split's frames with the alignment's pdf_ids."""
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
-    utt_ids = [
-        utt_id for utt_id in features.utt_ids if utt_id in alignment and _drawn(utt_id, config.seed, share)
-    ]
+    seed = config.seed if config.data_seed is None else config.data_seed
+    utt_ids = [utt_id for utt_id in features.utt_ids if utt_id in alignment and is_drawn(utt_id, share, seed)]
     if not utt_ids:
         raise StageError(
             f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"
@@ -147,8 +148,3 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
         _POOL_FRAMES,
         config.seed,
     )
-
-
-def _drawn(utt_id: str, seed: int, share: float) -> bool:
-    digest = hashlib.sha256(f"{seed}:{utt_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64

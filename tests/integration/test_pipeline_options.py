@@ -11,6 +11,7 @@ import pytest
 
 from asr_kd.am.checkpoint import read_card
 from asr_kd.config import load_recipe
+from asr_kd.data.manifest import is_drawn
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.targets import dense_posteriors
 from asr_kd.errors import ModelError, StageError
@@ -20,6 +21,7 @@ from asr_kd.recogniser import System, SystemCard, posterior_stream
 from asr_kd.report.results import Provenance, read_results
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_facts
+from asr_kd.stages.nets import hard_source
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
@@ -129,3 +131,18 @@ def test_students_shards_hold_augmented_views_that_the_teachers_labelled(work: P
             assert not np.array_equal(utterance.features, original.features)
     assert 10 < changed < 48
     assert {u.view for shard in shard_set.shards(["dev"]) for u in shard_set.read(shard)} == {""}
+
+
+def test_hard_and_soft_labels_of_the_same_share_of_the_data(work: Path) -> None:
+    share = ("ensemble.data_share=0.5", "baseline.data_share=0.5", "baseline.count=1", "control.count=0")
+    pipeline = _pipeline(work, DIFFERENT_TEACHERS, *share)
+    pipeline.run(to_stage="ensemble")
+    place = WorkDir(work)
+    shard_set = open_shard_set(place.shards)
+    stored = {u.utt_id for shard in shard_set.shards(["train"]) for u in shard_set.read(shard)}
+    every = {utterance.utt_id for utterance in place.utterances("train")}
+    assert stored == {utt_id for utt_id in every if is_drawn(utt_id, 0.5, 0)}
+    assert 0 < len(stored) < len(every)
+    (net,) = pipeline.stages[4].nets.values()  # type: ignore[attr-defined]  # the baseline stage
+    source = hard_source(place, net, "train", net.data_share)
+    assert source.num_frames == shard_set.header.num_frames(("train",))
