@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
 from asr_kd.align.deltas import add_deltas
 from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.pool import worker_pool
-from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure
+from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure, transcript_pdf_ids
 from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.progress import progress
@@ -36,6 +38,13 @@ class GmmScorer:
         """Return scaled log-likelihoods, float32 ``[T, S]``."""
         scores = self.gmm.log_likelihoods(add_deltas(features, self.delta_order))
         scores *= self.acoustic_scale
+        return scores
+
+    def of_pdfs(self, features: Array, pdf_ids: Array) -> Array:
+        """Return the same for some pdfs (different, ascending), and minus infinity for the others."""
+        scores = np.full((len(features), self.gmm.num_pdfs), -np.inf, dtype=np.float32)
+        chosen = self.gmm.log_likelihoods(add_deltas(features, self.delta_order), pdf_ids)
+        scores[:, pdf_ids] = chosen * np.float32(self.acoustic_scale)
         return scores
 
 
@@ -97,4 +106,14 @@ class _ForcedAlignment:
         words = self._transcripts[utt_id]
         features = self._store.get(utt_id)
         failure = self._aligner.failure_before_search(utt_id, words, len(features))
-        return failure or self._aligner.align(utt_id, words, self._scorer(utt_id, features))
+        return failure or self._aligner.align(utt_id, words, self._scores(utt_id, words, features))
+
+    def _scores(self, utt_id: str, words: Sequence[str], features: Array) -> Array:
+        """Return scaled log-likelihoods ``[T, S]``.
+
+        Of thousands of senones a transcript needs a hundred, so mixtures score those alone.
+        """
+        hmm = self._aligner.hmm
+        if isinstance(self._scorer, GmmScorer) and hmm.tree.context_width > 1:
+            return self._scorer.of_pdfs(features, transcript_pdf_ids(words, self._aligner.lexicon, hmm))
+        return self._scorer(utt_id, features)
