@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from asr_kd.config import load_any_recipe
 from asr_kd.distill.shard_set import open_shard_set
@@ -25,10 +27,10 @@ teachers:
   count: 1
   max_shift: 1
   model: {options: {hidden_layers: 1, units: 32, dropout: 0.2}}
-  train: {epochs: 30, batch_size: 50, learning_rate: 0.01, max_weight_norm: 3.0}
+  train: {epochs: 20, batch_size: 50, learning_rate: 0.01, max_weight_norm: 3.0}
 ensemble: {temperature: 4}
 model: {options: {hidden_layers: 1, units: 16, dropout: 0.0}}
-train: {epochs: 30, batch_size: 50, learning_rate: 0.01, early_stopping: false}
+train: {epochs: 20, batch_size: 50, learning_rate: 0.01, early_stopping: false}
 students:
   - {name: plain, soft_weight: 0, hard_weight: 1, paper: 146}
   - {name: matched, loss: logit_matching, hard_weight: 0}
@@ -39,9 +41,13 @@ grids:
 
 
 @pytest.fixture(autouse=True)
-def in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starting processes takes longer than training these nets."""
+def in_one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Starting processes takes longer than training these nets, and so does waiting for threads."""
     monkeypatch.setattr("asr_kd.train.parallel.default_jobs", lambda num_tasks: 1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pipeline(folder: Path, *overrides: str) -> Pipeline:
