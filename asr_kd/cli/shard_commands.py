@@ -108,13 +108,17 @@ def plan(
     max_divergence: Annotated[
         float | None, typer.Option("--max-divergence", help="Budget: mean KL(dense || stored) in nats.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Of nets and codes, such as cuda. [default: the recipe's]")
+    ] = None,
 ) -> None:
     """Label a sample and predict, for several codes, size, error and writing time of the shards."""
     work = WorkDir(work_dir)
     if not work.run_facts.is_file():
         raise StageError("not a work folder", where=work_dir, expected=work.run_facts.name)
     recipe = Recipe.model_validate(json.loads(work.run_facts.read_text(encoding="utf-8"))["recipe"])
-    system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models)
+    place = device or str(recipe.train.torch_device())
+    system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models, place)
     start = time.perf_counter()
     sample = sample_posteriors(work, system, recipe.ensemble, utterances)
     labelling_rate = sum(len(log_q) for _, log_q in sample) / (time.perf_counter() - start)
