@@ -59,13 +59,13 @@ class System:
     weights: Sequence[float] | None = None
 
     @classmethod
-    def load(cls, card: SystemCard, folder: Path) -> System:
-        """Load the nets; their paths are relative to ``folder``.
+    def load(cls, card: SystemCard, folder: Path, device: str = "cpu") -> System:
+        """Load the nets onto a device; their paths are relative to ``folder``.
 
         Raises:
             ModelError: When they were trained for different senone inventories.
         """
-        models = [load_model(folder / name) for name in card.models]
+        models = [load_model(folder / name, device) for name in card.models]
         for name, model in zip(card.models, models, strict=True):
             if model.card.tree_fingerprint != models[0].card.tree_fingerprint:
                 raise ModelError(
@@ -88,9 +88,8 @@ class System:
     def log_posteriors(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return log p(s|x) ``[T, S]`` from an utterance's features ``[T, D]`` by feature key."""
         logits = (model.logits(features[feature_config(model).key]) for model in self.models)
-        log_q: NDArray[np.float32] = ensemble_log_posteriors(
-            logits, 1.0, self.averaging, self.weights
-        ).numpy()
+        mean = ensemble_log_posteriors(logits, 1.0, self.averaging, self.weights)
+        log_q: NDArray[np.float32] = mean.cpu().numpy()
         return log_q
 
     def log_likelihoods(self, log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,6 @@
 """How well batches are mixed: the chance that two of their frames share an utterance, or a speaker.
 
-One shard set is written in the corpus's order, speaker by speaker, and one in the ensemble stage's seeded
-order.
+One shard set is written in the corpus's order, speaker by speaker, one in the ensemble stage's seeded order.
 """
 
 from __future__ import annotations
@@ -34,9 +33,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     total = arguments.speakers * arguments.utterances * arguments.frames
-    ideal = [
-        (count - 1) / (total - 1) for count in (arguments.frames, arguments.utterances * arguments.frames)
-    ]
+    counts = arguments.frames, arguments.utterances * arguments.frames
+    ideal = [(count - 1) / (total - 1) for count in counts]
     print(f"{total:,} frames, {arguments.speakers} speakers; ideal {ideal[0]:.5f} and {ideal[1]:.5f}")
     print(f"{'order':10} {'pool':>6} {'same utterance':>15} {'same speaker':>13}")
     for order, seed in (("corpus", None), ("random", 0)):

@@ -104,7 +104,7 @@ class AcousticModel:
 
     @torch.inference_mode()
     def logits(self, features: NDArray[np.float32]) -> Tensor:
-        """Return the logits ``[T, S]`` of an utterance's features ``[T, D]``."""
+        """Return the logits ``[T, S]`` of an utterance's features ``[T, D]``, on the net's device."""
         if features.ndim != 2 or features.shape[1] != self.card.frontend.dim:
             raise ModelError(
                 "features of another frontend",
@@ -115,7 +115,7 @@ class AcousticModel:
         device = next(self.net.parameters()).device
         # A copy: features come from read-only memory maps, which torch does not accept.
         windows = utterance_windows(torch.from_numpy(np.array(features, dtype=np.float32)), self.card.window)
-        parts = [self.net(part.to(device)).float().cpu() for part in torch.split(windows, _FRAMES_AT_ONCE)]
+        parts = [self.net(part.to(device)).float() for part in torch.split(windows, _FRAMES_AT_ONCE)]
         return torch.cat(parts)
 
 

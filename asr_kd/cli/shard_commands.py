@@ -108,6 +108,9 @@ def plan(
     max_divergence: Annotated[
         float | None, typer.Option("--max-divergence", help="Budget: mean KL(dense || stored) in nats.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Of nets and codes, such as cuda. [default: the recipe's]")
+    ] = None,
 ) -> None:
     """Label a sample and predict, for several codes, size, error and writing time of the shards."""
     work = WorkDir(work_dir)
@@ -119,7 +122,8 @@ def plan(
             "a plan is made for speech", where=work_dir, expected="kind speech", got=settings["kind"]
         )
     recipe = Recipe.model_validate(settings)
-    system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models)
+    place = device or str(recipe.train.torch_device())
+    system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models, place)
     start = time.perf_counter()
     sample = sample_posteriors(work, system, recipe.ensemble, utterances)
     labelling_rate = sum(len(log_q) for _, log_q in sample) / (time.perf_counter() - start)

@@ -91,7 +91,7 @@ class FramePool:
         self.targets = {name: torch.cat(list(values)) for name, values in targets.items()}
         self.window = window
         self._num_frames = int(lengths.sum())
-        padded = _padded(torch.cat(list(features)), lengths, window)
+        padded = _padded(features, window)
         # Row i is the window that begins at i, without a copy: rows overlap.
         num_places = max(0, len(padded) - window.width + 1)
         dim = padded.shape[1]
@@ -109,14 +109,14 @@ class FramePool:
         return Batch(windows, {name: values.index_select(0, frames) for name, values in self.targets.items()})
 
 
-def _padded(features: Tensor, lengths: Tensor, window: ContextWindow) -> Tensor:
-    """Return frames with each utterance's edge frames repeated as often as a window may need them."""
-    lengths = lengths[lengths > 0]
-    padded = lengths + window.width - 1
-    places = torch.arange(int(padded.sum())) - (padded.cumsum(0) - padded).repeat_interleave(padded)
-    last = (lengths - 1).repeat_interleave(padded)
-    first = (lengths.cumsum(0) - lengths).repeat_interleave(padded)
-    return features.index_select(0, first + (places - window.left).clamp_min(0).minimum(last))
+def _padded(features: Sequence[Tensor], window: ContextWindow) -> Tensor:
+    """Return all frames with each utterance's edge frames repeated as often as a window may need them."""
+    parts: list[Tensor] = []
+    for frames in features:
+        # An utterance without frames has no edge to repeat.
+        parts += [frames[:1].expand(window.left, -1), frames] if len(frames) else [frames]
+        parts.append(frames[-1:].expand(window.right, -1) if len(frames) else frames)
+    return torch.cat(parts)
 
 
 @dataclass

@@ -91,6 +91,12 @@ class KeptCode:
 
     def encode(self, log_q: Tensor, key: str) -> bytes:
         """Return the bytes of log posteriors ``[T, S]``."""
+        frames, ids, codes, *tails = (part.cpu().numpy() for part in self.select(log_q))
+        data = pack_entries(Entries(frames, ids, codes), len(log_q), self.num_senones)
+        return data + pack_streams([np.diff(tail, prepend=0) & 0xFF for tail in tails])
+
+    def select(self, log_q: Tensor) -> tuple[Tensor, ...]:
+        """Return frames, ids and codes of the entries, and the codes of the tails, on the input's device."""
         log_q = log_q.float()
         top, ids = log_q.topk(self._k, dim=1)  # [T, K]
         codes = self._grid.nearest(top)
@@ -100,12 +106,9 @@ class KeptCode:
             tied = kept[:, 1] & (codes[:, 1] == codes[:, 0])
             codes[:, 0] -= tied.int()
         frames, places = kept.nonzero(as_tuple=True)
-        parts = (part.cpu().numpy() for part in (frames, ids[frames, places], codes[frames, places]))
-        data = pack_entries(Entries(*parts), len(log_q), self.num_senones)
-        if not self._has_tail:
-            return data
-        tails = [self._tail(log_q, top, kept, power).cpu().numpy() for power in (1.0, *self.config.powers)]
-        return data + pack_streams([np.diff(tail, prepend=0) & 0xFF for tail in tails])
+        powers = (1.0, *self.config.powers) if self._has_tail else ()
+        tails = [self._tail(log_q, top, kept, power) for power in powers]
+        return frames, ids[frames, places], codes[frames, places], *tails
 
     def _tail(self, log_q: Tensor, top: Tensor, kept: Tensor, power: float) -> Tensor:
         """Return the codes of the tails' masses ``[T]`` in the posteriors raised to a power."""

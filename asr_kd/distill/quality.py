@@ -47,7 +47,7 @@ def compare_rows(log_q: Tensor, soft: SoftTargets, tail_prior: Tensor | None = N
     parts = []
     for first in range(0, len(log_q), num_rows):
         rows = slice(first, first + num_rows)
-        parts.append(_compare(log_q[rows].float(), soft.rows(rows), tail_prior))
+        parts.append(_compare(log_q[rows].float(), soft.rows(rows).to(log_q.device), tail_prior))
     columns = zip(*parts, strict=True)
     divergence, total_variation, agrees, mass_kept = (torch.cat(column) for column in columns)
     return RowQuality(divergence, total_variation, agrees, mass_kept)

@@ -146,7 +146,7 @@ class AlignStage(Stage):
         model = load_model(work.models / _NET_NAME)
 
         def scores(utt_id: str, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            log_posteriors = model.logits(features).log_softmax(1).numpy()
+            log_posteriors = model.logits(features).log_softmax(1).cpu().numpy()
             return log_likelihoods(log_posteriors, model.prior) * np.float32(
                 self.config.realign_acoustic_scale
             )

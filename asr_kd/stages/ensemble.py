@@ -127,7 +127,8 @@ class EnsembleStage(Stage):
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Label every frame; shards that are finished are not written again."""
-        system = System.load(self.config.system(self.num_teachers), work.models)
+        device = str(self.student.train.torch_device())
+        system = System.load(self.config.system(self.num_teachers), work.models, device)
         facts = self._facts(work, system, self._code(work, system))
         try:
             writer = ShardSetWriter(work.shards, facts, self.config.shard_frames)
