@@ -176,7 +176,8 @@ def _updated(config: _Config, changes: Mapping[str, Any] | None) -> _Config:
     """Return a validated copy with some settings changed; ``options`` are merged."""
     if not changes:
         return config
-    return type(config).model_validate(_merged(config.model_dump(), changes))
+    # dict, not model_dump: some settings are left out of dumps, for they identify nothing.
+    return type(config).model_validate(_merged(dict(config), changes))
 
 
 def find_recipe(name: str) -> Path:

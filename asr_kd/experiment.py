@@ -18,6 +18,7 @@ from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import ScoreStage
 from asr_kd.stages.student import StudentStage
 from asr_kd.stages.teachers import BaselineStage, TeachersStage
+from asr_kd.train import distributed
 
 
 def build_stages(
@@ -58,7 +59,8 @@ def open_pipeline(
     """Return the pipeline of a recipe over a work folder, which keeps a copy of the settings."""
     pipeline = Pipeline(build_stages(recipe, search_path, corpus, provenance), WorkDir(work))
     settings = recipe.model_dump(mode="json")
-    write_json(
-        pipeline.work.run_facts, {"folder": str((search_path or Path()).resolve()), "recipe": settings}
-    )
+    if distributed.is_first():
+        write_json(
+            pipeline.work.run_facts, {"folder": str((search_path or Path()).resolve()), "recipe": settings}
+        )
     return pipeline

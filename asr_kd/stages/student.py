@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from asr_kd.am.checkpoint import CARD_FILE as MODEL_CARD_FILE
-from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card, save_model
+from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card
 from asr_kd.data.windows import Batch
-from asr_kd.distill.loss import distillation_loss
+from asr_kd.distill.loss import NO_LABEL, distillation_loss
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
@@ -24,9 +24,10 @@ from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
-from asr_kd.stages.nets import NetConfig, discard_models, provenance
+from asr_kd.stages.nets import NetConfig, discard_models, provenance, save_trained
 from asr_kd.stages.teachers import spread
-from asr_kd.train.loop import CHECKPOINT_FILE, fit
+from asr_kd.train import distributed
+from asr_kd.train.loop import fit
 from asr_kd.train.parallel import run_side_by_side
 
 _DEV_BATCH = 2048
@@ -66,15 +67,26 @@ class DistillationLoss:
 
     def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the loss and its soft and hard terms."""
+        pdf_ids = batch.targets["pdf_ids"]
+        soft_share, hard_share = _shares(pdf_ids)
         terms = distillation_loss(
             logits,
             soft_targets(batch.targets),
-            batch.targets["pdf_ids"],
+            pdf_ids,
             self.temperature,
-            self.config.soft_weight,
-            self.config.hard_weight,
+            self.config.soft_weight * soft_share,
+            self.config.hard_weight and self.config.hard_weight * hard_share,
         )
-        return terms.total, {"soft": terms.soft, "hard": terms.hard}
+        return terms.total, {"soft": terms.soft * soft_share, "hard": terms.hard * hard_share}
+
+
+def _shares(pdf_ids: Tensor) -> tuple[float | Tensor, float | Tensor]:
+    """Return this rank's share of the frames, and of the frames with a label; see ``distributed.share``."""
+    if distributed.world_size() == 1:
+        return 1.0, 1.0
+    counts = torch.stack([torch.full_like(pdf_ids[0], len(pdf_ids)), (pdf_ids != NO_LABEL).sum()])
+    soft, hard = distributed.share(counts).unbind()
+    return soft, hard
 
 
 def student_name(index: int) -> str:
@@ -92,6 +104,7 @@ class StudentStage(Stage):
 
     name = "student"
     needs = ("ensemble",)
+    data_parallel = True
 
     def __init__(self, config: StudentConfig, net: NetConfig) -> None:
         self.config = config
@@ -181,8 +194,7 @@ def train_student(
         "loss": {**loss_settings, "temperature": temperature},
     }
     card = card.model_copy(update={"provenance": {**facts, "teachers": list(header.teachers)}})
-    save_model(folder, net, card)
-    (checkpoints / CHECKPOINT_FILE).unlink(missing_ok=True)
+    save_trained(folder, net, card, checkpoints)
     return card
 
 
@@ -208,6 +220,8 @@ def _source(
         net.window.window(),
         pool_frames=config.pool_frames,
         seed=net.seed,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
         temperature=config.temperature,
     )
 
