@@ -18,6 +18,7 @@ from asr_kd.progress import progress
 from asr_kd.train import distributed
 from asr_kd.train.checkpoint import TrainState, load_best, load_state, save_best, save_state
 from asr_kd.train.config import TrainConfig
+from asr_kd.train.cross_entropy import hard_cross_entropy
 from asr_kd.train.log import EpochLog
 from asr_kd.train.observer import Observer
 
@@ -26,7 +27,7 @@ _STEPS_BETWEEN_WORDS = 20
 
 
 class Loss(Protocol):
-    """What is minimised: logits ``[B, S]`` and the batch to a scalar and its named parts."""
+    """What is minimised: logits ``[B, S]``, also in bfloat16, and the batch to a scalar and its parts."""
 
     def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the mean loss over the batch's frames, and its parts for the log.
@@ -53,8 +54,10 @@ class FitResult:
 
 def cross_entropy(logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
     """Return the mean cross-entropy of logits ``[B, S]`` against the batch's ``pdf_ids`` ``[B]``."""
-    loss = nn.functional.cross_entropy(logits, batch.targets["pdf_ids"].long())
-    return loss * distributed.share(loss.new_tensor(len(batch))), {}
+    loss = hard_cross_entropy(logits, batch.targets["pdf_ids"].long())
+    if distributed.world_size() > 1:
+        loss = loss * distributed.share(loss.new_tensor(len(batch)))
+    return loss, {}
 
 
 def fit(
@@ -178,9 +181,14 @@ class _Trainer:
         )
 
     def _means(self) -> dict[str, float]:
-        """Return the means over the epoch's steps so far, which are finite."""
+        """Return the means over the epoch's steps so far.
+
+        Raises:
+            ModelError: When loss or gradient is not finite.
+        """
         means = {key: float(value) / self.batch for key, value in self.sums.items()}
-        if not math.isfinite(means["loss"]):
+        # The gradient too: a hidden layer's NaN may be rectified away before it reaches the loss.
+        if not math.isfinite(means["loss"] + means["gradient_norm"]):
             raise ModelError(
                 f"the loss is not finite in epoch {self.epoch + 1}",
                 where=self.name,
@@ -205,7 +213,7 @@ class _Trainer:
         dtype = self.config.autocast_dtype()
         with torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
             logits: Tensor = net(batch.windows)
-        return logits.float()
+        return logits
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, float]:
@@ -213,7 +221,7 @@ class _Trainer:
         self.net.eval()
         sums = torch.zeros(3, device=self.device)  # correct frames, nats, frames
         for batch in self._dev_batches():
-            logits = self._logits(self.net, batch)
+            logits = self._logits(self.net, batch).float()
             pdf_ids = batch.targets["pdf_ids"].long()
             sums[0] += (logits.argmax(1) == pdf_ids).sum()
             sums[1] += nn.functional.cross_entropy(logits, pdf_ids, reduction="sum")

@@ -1,6 +1,6 @@
 """A small training run on frames that the tests make, alone or as one of the ranks of ``torchrun``.
 
-``python -m tests.support.training_run FOLDER LOSS [key=value ...]`` writes final weights and every step's loss.
+``python -m tests.support.training_run FOLDER LOSS [key=value ...]`` writes weights and every step's loss.
 """
 
 from __future__ import annotations
