@@ -6,6 +6,7 @@ import errno
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from asr_kd.errors import StageError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Stage, WorkDir
+from asr_kd.train import distributed
 
 
 class State(StrEnum):
@@ -104,21 +106,29 @@ class Pipeline:
         """
         selected = self.select(from_stage, to_stage)
         self._require_earlier(selected[0])
-        if self.facts is not None and not dry_run:
+        if self.facts is not None and not dry_run and distributed.is_first():
             write_json(self.work.run_facts, self.facts)
         for stage in selected:
-            status = self._status(stage)
-            if dry_run:
-                say(f"{stage.name}: {_plan(status, force)}")
-                continue
-            if status.state is State.DONE and not force:
-                say(f"{stage.name}: done before, skipped")
-                continue
-            if status.state is State.STALE and not force:
-                raise self._stale(status)
-            if status.marker is not None and force:
-                stage.discard(self.work)
-            self._run_stage(stage)
+            # Ranks decide alike, though they see the work folder at different moments.
+            if distributed.first_says(distributed.is_first() and self._prepare(stage, force, dry_run)):
+                self._run_stage(stage)
+
+    def _prepare(self, stage: Stage, force: bool, dry_run: bool) -> bool:
+        """Return whether a stage is to run now, cleared of what an earlier run left when it is forced."""
+        status = self._status(stage)
+        if dry_run:
+            say(f"{stage.name}: {_plan(status, force)}")
+            return False
+        if status.state is State.DONE and not force:
+            say(f"{stage.name}: done before, skipped")
+            return False
+        if status.state is State.STALE and not force:
+            raise self._stale(status)
+        if status.marker is not None and force:
+            stage.discard(self.work)
+        say(f"{stage.name}: started")
+        self._marker_path(stage).unlink(missing_ok=True)
+        return True
 
     def _require_earlier(self, first: Stage) -> None:
         for stage in self.stages[: self._index(first.name)]:
@@ -140,11 +150,12 @@ class Pipeline:
         )
 
     def _run_stage(self, stage: Stage) -> None:
-        say(f"{stage.name}: started")
-        self._marker_path(stage).unlink(missing_ok=True)
+        if not (stage.data_parallel or distributed.is_first()):
+            return
         start = time.monotonic()
         try:
-            summary = stage.run(self.work)
+            with nullcontext() if stage.data_parallel else distributed.alone():
+                summary = stage.run(self.work)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -153,6 +164,8 @@ class Pipeline:
                 where=self.work.root,
                 hint="free some space and run the same command again; finished stages stay as they are",
             ) from error
+        if not distributed.is_first():
+            return
         seconds = time.monotonic() - start
         self._check_outputs(stage)
         write_json(self._marker_path(stage), self._marker(stage, seconds, summary))

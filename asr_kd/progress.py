@@ -17,6 +17,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 _plain_lines = False
+_silent = False
 
 
 def use_plain_lines() -> None:
@@ -25,8 +26,17 @@ def use_plain_lines() -> None:
     _plain_lines = True
 
 
+def be_silent() -> None:
+    """Say nothing from now on, in a process whose work another one tells of."""
+    global _silent  # noqa: PLW0603  # one voice a process
+    _silent = True
+    use_plain_lines()
+
+
 def say(message: str) -> None:
     """Print one line for the user to standard error."""
+    if _silent:
+        return
     print(message, file=sys.stderr, flush=True)
 
 

@@ -99,8 +99,16 @@ def _work(
     queue: multiprocessing.SimpleQueue,
 ) -> None:
     torch.set_num_threads(1)
+    workers = arguments.workers
     source = ShardBatchSource(
-        open_shard_set(folder), ["train"], arguments.batch, WINDOW, 40_000, 0, rank, arguments.workers
+        open_shard_set(folder),
+        ["train"],
+        arguments.batch * workers,
+        WINDOW,
+        40_000 * workers,
+        rank=rank,
+        world_size=workers,
+        num_streams=workers,
     )
     for batch in source.epoch(0):  # loads what Python and torch need
         len(batch)

@@ -8,6 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from asr_kd.am.dense_training import dense_logits
 from asr_kd.am.dropout import Dropout
 
 
@@ -52,6 +53,8 @@ class Dnn(nn.Module):
             width = config.units
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(width, num_senones)
+        is_dense = config.normalisation == "none" and not config.input_dropout
+        self._dense_dropout = config.dropout if is_dense else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -65,6 +68,9 @@ class Dnn(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Map windows ``[B, W, D]`` to logits ``[B, S]``."""
+        if self._dense_dropout is not None and self.training and windows.device.type == "cpu":
+            layers = [module for module in self.modules() if isinstance(module, nn.Linear)]
+            return dense_logits(windows, layers, self._dense_dropout)
         logits: Tensor = self.output(self.hidden(windows.flatten(1)))
         return logits
 

@@ -27,6 +27,7 @@ from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import RESULTS_FILE, ScoreStage
 from asr_kd.stages.student import StudentStage, train_student
 from asr_kd.sweep import SWEEP_FILE, TUNED_SPLIT, parse_grid, run_sweep
+from asr_kd.train import distributed
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or folder.")]
 CorpusOption = Annotated[
@@ -63,9 +64,12 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Run a recipe's stages in order; what is done is skipped, so an interrupted run goes on."""
-    pipeline = _open(recipe, corpus, work, profile, overrides or [])
-    say(f"work folder: {pipeline.work.root}")
-    pipeline.run(from_stage, to_stage, force=force, dry_run=dry_run)
+    with distributed.process_group():
+        pipeline = _open(recipe, corpus, work, profile, overrides or [])
+        say(f"work folder: {pipeline.work.root}")
+        pipeline.run(from_stage, to_stage, force=force, dry_run=dry_run)
+        if not distributed.is_first():
+            return
     if not dry_run:
         _print_results(pipeline.select(from_stage, to_stage)[-1], pipeline.work.root / RESULTS_FILE)
 
@@ -139,7 +143,10 @@ def train_student_command(
     settings = load_recipe(find_recipe(recipe), profile, overrides or [])
     net = settings.student_net()
     net = net if seed is None else net.model_copy(update={"seed": seed})
-    card = train_student(shards, settings.student, net, out, out.parent / f"{out.name}-training")
+    with distributed.process_group():
+        card = train_student(shards, settings.student, net, out, out.parent / f"{out.name}-training")
+        if not distributed.is_first():
+            return
     print(f"dev frame accuracy {100 * card.provenance['dev_frame_accuracy']:.2f} %, model in {out}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -32,14 +33,20 @@ class BlockSource(ABC):
     the batches of one are gathered; the frames of a block are shuffled over its batches. When all frames fit
     in the pool they are loaded once and shuffled over the whole epoch. Every frame is seen once an epoch.
 
+    The batches do not depend on the number of ranks: of W ranks each gets a W-th of every batch, so that a
+    run may go on with more or fewer of them. Where the frames do not fit, a rank reads the streams that its
+    share lies in: all the frames when there is one stream, a W-th of them when there are W.
+
     Args:
         part_frames: Number of frames of each part.
-        batch_size: Most frames of a batch; sizes differ by one at most.
+        batch_size: Most frames of a batch, over all ranks; sizes differ by one a stream at most.
         window: Context.
         pool_frames: Most frames in memory.
         seed: With the epoch it fixes the order.
         rank: Of this process.
-        world_size: Number of processes; each sees its own part of the frames, in as many batches.
+        world_size: Number of processes W.
+        num_streams: Even parts of the epoch that are read beside each other, each with blocks of its own,
+            when the frames do not fit. Batches of another number of streams are other batches.
     """
 
     def __init__(
@@ -51,16 +58,24 @@ class BlockSource(ABC):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        num_streams: int = 1,
     ) -> None:
         self._num_parts = len(part_frames)
         self._window = window
         self._seed = seed
-        self._rank = rank
         self._fits = sum(part_frames) <= pool_frames
-        # Two blocks are in memory: one that is used and the next one.
-        self._plan = EpochPlan(part_frames, batch_size, pool_frames // 2, rank, world_size)
+        num_streams = 1 if self._fits else num_streams
+        # Two blocks of each stream are in memory: one that is used and the next one.
+        sizes = batch_size // num_streams, pool_frames // (2 * num_streams)
+        self._plans = [EpochPlan(part_frames, *sizes, stream, num_streams) for stream in range(num_streams)]
+        smallest = self._plans[0].num_frames // self._plans[0].num_batches
+        if smallest * num_streams < world_size:
+            raise AsrKdError(
+                "batches are too small for so many ranks", got=f"{world_size} ranks, {batch_size} frames"
+            )
+        self._shares = [_Share.of(stream, num_streams, rank, world_size) for stream in range(num_streams)]
         self._whole: FramePool | None = None
-        self._last_part: tuple[int, list[Frames]] | None = None
+        self._last_parts: dict[int, tuple[int, list[Frames]]] = {}
 
     @abstractmethod
     def _read(self, part: int) -> list[Frames]:
@@ -72,58 +87,68 @@ class BlockSource(ABC):
 
     @property
     def num_frames(self) -> int:
-        """Frames that this rank sees in one epoch."""
-        return self._plan.num_frames
+        """Frames of one epoch, those of all ranks."""
+        return sum(plan.num_frames for plan in self._plans)
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches in one epoch, the same on every rank."""
-        return self._plan.num_batches
+        return self._plans[0].num_batches
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from ``first_batch`` on, without reading blocks before it."""
+        """Yield this rank's share of batches from ``first_batch`` on, without reading blocks before it."""
         if first_batch >= self.batches_per_epoch:
             return
         if self._fits:
             yield from self._epoch_in_memory(epoch, first_batch)
             return
         order = torch.randperm(self._num_parts, generator=self._generator(epoch)).tolist()
-        numbers = range(self._plan.block_of(first_batch), self._plan.num_blocks)
+        streams = [
+            self._stream(epoch, order, first_batch, stream)
+            for stream, share in enumerate(self._shares)
+            if share.first < share.last
+        ]
+        for batches in zip(*streams, strict=True):
+            yield batches[0] if len(batches) == 1 else _joined(batches)
+
+    def _stream(self, epoch: int, order: list[int], first_batch: int, stream: int) -> Iterator[Batch]:
+        plan, share = self._plans[stream], self._shares[stream]
+        numbers = range(plan.block_of(first_batch), plan.num_blocks)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks") as loader:
             loading: Future[tuple[FramePool, int]] = loader.submit(
-                self._load, self._plan.block(numbers[0], order)
+                self._load, plan.block(numbers[0], order), stream
             )
             for number in numbers:
                 pool, offset = loading.result()
-                if number + 1 < self._plan.num_blocks:
-                    loading = loader.submit(self._load, self._plan.block(number + 1, order))
-                block = self._plan.block(number, order)
-                generator = self._generator(epoch, self._rank, number)
+                if number + 1 < plan.num_blocks:
+                    loading = loader.submit(self._load, plan.block(number + 1, order), stream)
+                block = plan.block(number, order)
+                generator = self._generator(epoch, stream, number)
                 frames = torch.randperm(sum(block.batch_sizes), generator=generator) + offset
                 parts = torch.split(frames, list(block.batch_sizes))
                 for batch, part in enumerate(parts, start=block.first_batch):
                     if batch >= first_batch:
-                        yield self._gather(pool, part)
+                        yield self._gather(pool, share.cut(part))
 
     def _epoch_in_memory(self, epoch: int, first_batch: int) -> Iterator[Batch]:
         if self._whole is None:
             self._whole = self._pool([each for part in range(self._num_parts) for each in self._read(part)])
         order = torch.randperm(len(self._whole), generator=self._generator(epoch))
-        edges = [self._plan.first_frame(b) for b in range(first_batch, self.batches_per_epoch + 1)]
+        edges = [self._plans[0].first_frame(b) for b in range(first_batch, self.batches_per_epoch + 1)]
         for first, last in pairwise(edges):
-            yield self._gather(self._whole, order[first:last])
+            yield self._gather(self._whole, self._shares[0].cut(order[first:last]))
 
     def _generator(self, *path: int) -> torch.Generator:
         state = np.random.SeedSequence([self._seed, *path]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> 1))
 
-    def _load(self, block: Block) -> tuple[FramePool, int]:
+    def _load(self, block: Block, stream: int) -> tuple[FramePool, int]:
         """Return a pool of the utterances that a block touches, and where its first frame is in the pool."""
         utterances: list[Frames] = []
         offset = 0
         for span in block.spans:
             first = 0
-            for frames in self._read_or_keep(span.part):
+            for frames in self._read_or_keep(span.part, stream):
                 last = first + len(frames[FEATURES])
                 if last > span.first and first < span.last:
                     if not utterances:
@@ -132,11 +157,12 @@ class BlockSource(ABC):
                 first = last
         return self._pool(utterances), offset
 
-    def _read_or_keep(self, part: int) -> list[Frames]:
+    def _read_or_keep(self, part: int, stream: int) -> list[Frames]:
         """Return a part's utterances; the last is kept, for the next block often begins with its rest."""
-        if self._last_part is None or self._last_part[0] != part:
-            self._last_part = part, self._read(part)
-        return self._last_part[1]
+        kept = self._last_parts.get(stream)
+        if kept is None or kept[0] != part:
+            kept = self._last_parts[stream] = part, self._read(part)
+        return kept[1]
 
     def _pool(self, utterances: list[Frames]) -> FramePool:
         names = [name for name in utterances[0] if name != FEATURES]
@@ -145,6 +171,29 @@ class BlockSource(ABC):
             {name: [frames[name] for frames in utterances] for name in names},
             self._window,
         )
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What a rank takes of a stream's batches: from ``first / whole`` of the frames to ``last / whole``."""
+
+    first: int
+    last: int
+    whole: int
+
+    @classmethod
+    def of(cls, stream: int, num_streams: int, rank: int, world_size: int) -> _Share:
+        first = rank * num_streams - stream * world_size
+        lowest, highest = (min(max(edge, 0), world_size) for edge in (first, first + num_streams))
+        return cls(lowest, highest, world_size)
+
+    def cut(self, frames: Tensor) -> Tensor:
+        return frames[len(frames) * self.first // self.whole : len(frames) * self.last // self.whole]
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    targets = {name: torch.cat([batch.targets[name] for batch in batches]) for name in batches[0].targets}
+    return Batch(torch.cat([batch.windows for batch in batches]), targets)
 
 
 class StoreSource(BlockSource):
@@ -158,6 +207,8 @@ class StoreSource(BlockSource):
         window: Context.
         pool_frames: Most frames in memory.
         seed: With the epoch it fixes the order.
+        rank: Of this process.
+        world_size: Number of processes.
 
     Raises:
         AsrKdError: When features and targets differ in their number of frames, naming the utterance.
@@ -172,6 +223,8 @@ class StoreSource(BlockSource):
         window: ContextWindow,
         pool_frames: int,
         seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self._stores = {FEATURES: features, **targets}
         lengths = [self._num_frames(utt_id) for utt_id in utt_ids]
@@ -181,7 +234,7 @@ class StoreSource(BlockSource):
             [utt_ids[int(index)] for index in np.flatnonzero(part_of == part)] for part in np.unique(part_of)
         ]
         counts = [int(np.sum(np.asarray(lengths)[part_of == part])) for part in np.unique(part_of)]
-        super().__init__(counts, batch_size, window, pool_frames, seed)
+        super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size)
 
     def _num_frames(self, utt_id: str) -> int:
         counts = {name: np.diff(store.span(utt_id)).item() for name, store in self._stores.items()}

@@ -1,4 +1,4 @@
-"""Which frames each rank sees in which batch of an epoch, from the counts of frames alone."""
+"""Which frames are in which batch of an epoch, from the counts of frames alone."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Block:
 
 
 class EpochPlan:
-    """The frames of a corpus's parts, in some order of the parts, dealt out to ranks, blocks and batches.
+    """The frames of a corpus's parts, in some order of the parts, dealt out to streams, blocks and batches.
 
-    The frames stand in one line; rank r takes the r-th of W even parts, whatever parts its borders cut. All
-    ranks have the same number of batches, whose sizes differ by one at most, and no frame is left over.
+    The frames stand in one line; stream s takes the s-th of N even pieces, whatever parts its borders cut.
+    All streams have the same number of batches, whose sizes differ by one at most; no frame is left over.
 
     Args:
         part_frames: Frames of each part.
         batch_size: Most frames of a batch.
         block_frames: Most frames of a block, though never less than a batch.
-        rank: Of this process.
-        world_size: Number of processes W.
+        stream: Of this plan.
+        num_streams: Number of streams N.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class EpochPlan:
         part_frames: Sequence[int],
         batch_size: int,
         block_frames: int,
-        rank: int = 0,
-        world_size: int = 1,
+        stream: int = 0,
+        num_streams: int = 1,
     ) -> None:
         total = sum(part_frames)
-        if batch_size < 1 or not 0 <= rank < world_size or total < world_size:
+        if batch_size < 1 or not 0 <= stream < num_streams or total < num_streams:
             raise AsrKdError(
-                "batches need a size of at least 1, a rank below the number of ranks, a frame for each rank",
-                got=f"size {batch_size}, rank {rank} of {world_size}, {total} frames",
+                "batches need a size of at least 1 and a frame for each stream",
+                got=f"size {batch_size}, stream {stream} of {num_streams}, {total} frames",
             )
         self._part_frames = np.asarray(part_frames, dtype=np.int64)
-        self._first_frame = total * rank // world_size
-        self.num_frames = total * (rank + 1) // world_size - self._first_frame
-        most = -(-total // world_size)
-        # No batch is empty, even on a rank that has one frame less than others.
-        self.num_batches = min(-(-most // batch_size), total // world_size)
+        self._first_frame = total * stream // num_streams
+        self.num_frames = total * (stream + 1) // num_streams - self._first_frame
+        most = -(-total // num_streams)
+        # No batch is empty, even in a stream that has one frame less than others.
+        self.num_batches = min(-(-most // batch_size), total // num_streams)
         per_block = max(1, block_frames // batch_size)
         self.num_blocks = -(-self.num_batches // per_block)
 
@@ -85,7 +85,7 @@ class EpochPlan:
         return Block(first_batch, sizes, self._spans(edges[0], edges[-1], part_order))
 
     def first_frame(self, batch: int) -> int:
-        """Return where a batch begins in the line of all ranks' frames."""
+        """Return where a batch begins in the line of all streams' frames."""
         return self._first_frame + self.num_frames * batch // self.num_batches
 
     def _spans(self, first: int, last: int, part_order: Sequence[int]) -> tuple[PartSpan, ...]:

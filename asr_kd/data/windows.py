@@ -7,7 +7,7 @@ the paper's input do not cost 26 times the memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -117,53 +117,6 @@ def _padded(features: Sequence[Tensor], window: ContextWindow) -> Tensor:
         parts += [frames[:1].expand(window.left, -1), frames] if len(frames) else [frames]
         parts.append(frames[-1:].expand(window.right, -1) if len(frames) else frames)
     return torch.cat(parts)
-
-
-@dataclass
-class PoolSource:
-    """A :class:`BatchSource` over one pool that stays in memory.
-
-    Attributes:
-        pool: The frames.
-        batch_size: Frames in a batch; the last batch of an epoch is dropped unless ``keep_last``.
-        seed: With the epoch's number it fixes the order.
-        shuffle: False gives stored order, for scoring.
-        keep_last: Whether the last, smaller batch is given too.
-    """
-
-    pool: FramePool
-    batch_size: int
-    seed: int = 0
-    shuffle: bool = True
-    keep_last: bool = field(default=False)
-
-    @property
-    def num_frames(self) -> int:
-        """Frames in one epoch; those of a dropped last batch are not counted."""
-        return min(len(self.pool), self.batches_per_epoch * self.batch_size)
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Batches in one epoch."""
-        whole, rest = divmod(len(self.pool), self.batch_size)
-        return whole + (1 if rest and (self.keep_last or not whole) else 0)
-
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from ``first_batch`` on."""
-        order = self._order(epoch)
-        for batch in range(first_batch, self.batches_per_epoch):
-            yield self.pool.gather(order[batch * self.batch_size : (batch + 1) * self.batch_size])
-
-    def _order(self, epoch: int) -> Tensor:
-        if not self.shuffle:
-            return torch.arange(len(self.pool))
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
-        return torch.randperm(len(self.pool), generator=generator)
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Return a seed for one epoch; different for every pair of small seed and epoch."""
-    return seed * 1_000_003 + epoch
 
 
 def utterance_windows(features: Tensor, window: ContextWindow) -> Tensor:

@@ -50,8 +50,8 @@ def logit_matching_loss(
     logits: Tensor,
     teacher: Tensor,
     pdf_ids: Tensor,
-    soft_weight: float = 1.0,
-    hard_weight: float = 0.0,
+    soft_weight: float | Tensor = 1.0,
+    hard_weight: float | Tensor = 0.0,
 ) -> LossTerms:
     """Return ``soft_weight * sum_i (z_i - v_i)^2 / (2 S) + hard_weight * CE(y, p_1)``, means over frames.
 
@@ -78,7 +78,7 @@ def logit_matching_loss(
     error = (z - z.mean(1, keepdim=True)) - (v - v.mean(1, keepdim=True))
     soft = error.square().mean() / 2
     hard = soft.new_zeros(())
-    if hard_weight:
+    if isinstance(hard_weight, Tensor) or hard_weight:
         labels = pdf_ids.long()
         num_labels = (labels != NO_LABEL).sum().clamp_min(1)
         sums = torch.nn.functional.cross_entropy(z, labels, ignore_index=NO_LABEL, reduction="sum")

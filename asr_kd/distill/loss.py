@@ -39,8 +39,8 @@ def distillation_loss(
     soft: SoftTargets,
     pdf_ids: Tensor,
     temperature: float,
-    soft_weight: float = 1.0,
-    hard_weight: float = 0.0,
+    soft_weight: float | Tensor = 1.0,
+    hard_weight: float | Tensor = 0.0,
     overwrite_logits: bool = False,
 ) -> LossTerms:
     """Return ``soft_weight * T^2 * CE(q_T, p_T) + hard_weight * CE(y, p_1)``.
@@ -54,7 +54,7 @@ def distillation_loss(
         soft: Targets made with the same temperature.
         pdf_ids: Hard labels ``[B]``; ``NO_LABEL`` (-1) drops the hard term of a frame.
         temperature: T of teacher and student.
-        soft_weight: Weight of the soft term.
+        soft_weight: Weight of the soft term; a tensor is not read, so that a GPU is not waited for.
         hard_weight: Weight of the hard term, relative to a soft term of weight 1 (Hinton's 0.5).
         overwrite_logits: Put the gradient where the logits were: a step then needs 1 and not 2 times their
             memory, and the logits must not be read after ``backward``.
@@ -63,7 +63,7 @@ def distillation_loss(
     """
     _check(logits, soft, pdf_ids, temperature)
     labels = pdf_ids.long()
-    if hard_weight == 0:
+    if not isinstance(hard_weight, Tensor) and hard_weight == 0:
         labels = torch.full_like(labels, NO_LABEL)
     terms: Any = _LossTermsFunction.apply
     soft_term, hard_term = terms(logits, soft, labels, float(temperature), overwrite_logits)

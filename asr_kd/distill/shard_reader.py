@@ -35,12 +35,13 @@ class ShardBatchSource(BlockSource):
     Args:
         shard_set: The shard set.
         splits: Which of its splits.
-        batch_size: Most frames of a batch; sizes differ by one at most.
+        batch_size: Most frames of a batch, over all ranks.
         window: Context.
         pool_frames: Most frames in memory.
         seed: With the epoch it fixes the order.
         rank: Of this process.
-        world_size: Number of processes; each sees its own part of the frames, in as many batches.
+        world_size: Number of processes; each sees its share of every batch.
+        num_streams: Even parts of the epoch that are read beside each other.
         features: Another frontend's features, joined by utt_id and frame; None takes the stored ones.
         temperature: To bring the targets to; None leaves them at the stored one.
         as_logits: Give the teacher's logits of zero mean, ``teacher_logits``, in place of soft targets.
@@ -62,6 +63,7 @@ class ShardBatchSource(BlockSource):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        num_streams: int = 1,
         features: FeatureLookup | None = None,
         temperature: float | None = None,
         as_logits: bool = False,
@@ -79,7 +81,7 @@ class ShardBatchSource(BlockSource):
         if as_logits:
             require_logits(header, shard_set.location)
         counts = [shard.num_frames for shard in self._shards]
-        super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size)
+        super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size, num_streams)
 
     def _read(self, part: int) -> list[Frames]:
         shard = self._shards[part]

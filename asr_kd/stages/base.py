@@ -126,6 +126,8 @@ class Stage(ABC):
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
+    data_parallel: ClassVar[bool] = False
+    """Whether all ranks of a run under ``torchrun`` run it together; else the first does, and they wait."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

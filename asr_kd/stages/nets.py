@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
 from asr_kd.am.prior import log_prior
@@ -22,8 +23,10 @@ from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
+from asr_kd.train import distributed
+from asr_kd.train.checkpoint import discard_checkpoints
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.loop import CHECKPOINT_FILE, FitResult, cross_entropy, fit
+from asr_kd.train.loop import FitResult, cross_entropy, fit
 
 _DEV_BATCH = 2048
 _POOL_FRAMES = 4_000_000
@@ -91,9 +94,15 @@ def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | 
         net, train_source, dev_source, cross_entropy, config.train, training, seed=config.seed, name=name
     )
     card = card.model_copy(update={"provenance": provenance(config, trained_as, result)})
-    save_model(folder, net, card)
-    (training / CHECKPOINT_FILE).unlink(missing_ok=True)
+    save_trained(folder, net, card, training)
     return card
+
+
+def save_trained(folder: Path, net: nn.Module, card: ModelCard, training: Path) -> None:
+    """Write the model directory of a net whose training is finished, and remove its checkpoints."""
+    if distributed.is_first():
+        save_model(folder, net, card)
+        discard_checkpoints(training)
 
 
 def discard_models(work: WorkDir, names: Iterable[str]) -> None:
@@ -147,4 +156,6 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
         config.window.window(),
         _POOL_FRAMES,
         config.seed,
+        distributed.rank(),
+        distributed.world_size(),
     )

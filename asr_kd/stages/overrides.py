@@ -15,7 +15,8 @@ def updated(config: Config, changes: Mapping[str, Any] | None) -> Config:
     """Return a validated copy with some settings changed; ``options`` are merged."""
     if not changes:
         return config
-    return type(config).model_validate(merged(config.model_dump(), changes))
+    # dict, not model_dump: some settings are left out of dumps, for they identify nothing.
+    return type(config).model_validate(merged(dict(config), changes))
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from asr_kd.am.checkpoint import CARD_FILE as MODEL_CARD_FILE
-from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card, save_model
+from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card
 from asr_kd.data.windows import Batch
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
-from asr_kd.distill.loss import distillation_loss
+from asr_kd.distill.loss import NO_LABEL, distillation_loss
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
@@ -25,9 +25,10 @@ from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
-from asr_kd.stages.nets import NetConfig, discard_models, provenance
+from asr_kd.stages.nets import NetConfig, discard_models, provenance, save_trained
 from asr_kd.stages.teachers import spread
-from asr_kd.train.loop import CHECKPOINT_FILE, fit
+from asr_kd.train import distributed
+from asr_kd.train.loop import fit
 from asr_kd.train.parallel import run_side_by_side
 
 LEARNT_SPLITS = ("train", "transfer")
@@ -80,8 +81,8 @@ class StudentConfig(Settings):
         return self
 
 
-# Operations whose backward pass does not read their result: the copy that ends autocast, and a linear layer.
-_RESULT_NOT_READ = ("ToCopyBackward0", "AddmmBackward0", "MmBackward0")
+# Operations whose backward pass does not read their result: a cast, a linear layer, the net as one function.
+_RESULT_NOT_READ = ("ToCopyBackward0", "AddmmBackward0", "MmBackward0", "_DenseLogitsBackward")
 
 
 def _may_overwrite(logits: Tensor) -> bool:
@@ -98,7 +99,12 @@ class DistillationLoss:
 
     def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the loss and its soft and hard terms."""
-        pdf_ids, weights = batch.targets["pdf_ids"], (self.config.soft_weight, self.config.hard_weight)
+        pdf_ids = batch.targets["pdf_ids"]
+        soft_share, hard_share = _shares(pdf_ids)
+        weights = (
+            self.config.soft_weight * soft_share,
+            self.config.hard_weight and self.config.hard_weight * hard_share,
+        )
         if self.config.loss == "logit_matching":
             terms = logit_matching_loss(logits, batch.targets[TEACHER_LOGITS], pdf_ids, *weights)
         else:
@@ -106,7 +112,16 @@ class DistillationLoss:
             terms = distillation_loss(
                 logits, soft, pdf_ids, self.temperature, *weights, overwrite_logits=_may_overwrite(logits)
             )
-        return terms.total, {"soft": terms.soft, "hard": terms.hard}
+        return terms.total, {"soft": terms.soft * soft_share, "hard": terms.hard * hard_share}
+
+
+def _shares(pdf_ids: Tensor) -> tuple[float | Tensor, float | Tensor]:
+    """Return this rank's share of the frames, and of the frames with a label; see ``distributed.share``."""
+    if distributed.world_size() == 1:
+        return 1.0, 1.0
+    counts = torch.stack([torch.full_like(pdf_ids[0], len(pdf_ids)), (pdf_ids != NO_LABEL).sum()])
+    soft, hard = distributed.share(counts).unbind()
+    return soft, hard
 
 
 def student_name(index: int) -> str:
@@ -124,6 +139,7 @@ class StudentStage(Stage):
 
     name = "student"
     needs = ("ensemble",)
+    data_parallel = True
 
     def __init__(self, config: StudentConfig, net: NetConfig) -> None:
         self.config = config
@@ -212,8 +228,7 @@ def train_student(
         "loss": {**loss_settings, "temperature": temperature},
     }
     card = card.model_copy(update={"provenance": {**facts, "teachers": list(header.teachers)}})
-    save_model(folder, net, card)
-    (checkpoints / CHECKPOINT_FILE).unlink(missing_ok=True)
+    save_trained(folder, net, card, checkpoints)
     return card
 
 
@@ -239,6 +254,8 @@ def _source(
         net.window.window(),
         pool_frames=config.pool_frames,
         seed=net.seed,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
         temperature=config.temperature,
         as_logits=config.loss == "logit_matching",
         teachers=config.teachers,

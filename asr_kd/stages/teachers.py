@@ -12,6 +12,7 @@ from asr_kd.am.checkpoint import ModelCard
 from asr_kd.atomic import write_json
 from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
+from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
 
 
@@ -40,6 +41,7 @@ class TeachersStage(Stage):
 
     name = "teachers"
     needs = ("features", "align")
+    data_parallel = True
 
     def __init__(self, nets: Sequence[NetConfig], search_path: Path | None) -> None:
         self.nets = {teacher_name(index): net for index, net in enumerate(nets)}
@@ -74,6 +76,7 @@ class BaselineStage(Stage):
 
     name = "baseline"
     needs = ("features", "align", "teachers")
+    data_parallel = True
 
     def __init__(
         self,
@@ -107,7 +110,8 @@ class BaselineStage(Stage):
         names = [
             name if name in own else teacher_name(self.teachers.index(net)) for name, net in self.nets.items()
         ]
-        write_json(work.models / "baseline.json", names)
+        if distributed.is_first():
+            write_json(work.models / "baseline.json", names)
         summary = {"models": " ".join(names)}
         if own:
             summary["dev frame accuracy"] = spread(cards[: len(own)])

@@ -24,6 +24,8 @@ class TrainConfig(BaseModel):
         precision: ``auto`` takes bfloat16 autocast where the processor multiplies it natively.
         early_stopping: Keep the weights of the epoch with the best dev frame accuracy.
         patience: Stop after so many epochs without a better dev accuracy; None for never.
+        checkpoint_seconds: Write a checkpoint after so many seconds, and after every epoch; 0 for every step.
+            It changes nothing about the net, so it is no part of what identifies one.
         device: ``auto`` takes a GPU where there is one.
     """
 
@@ -40,6 +42,7 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     early_stopping: bool = True
     patience: int | None = Field(None, ge=1)
+    checkpoint_seconds: float = Field(300.0, ge=0, exclude=True)
     device: str = "auto"
 
     def rate(self, step: int, num_steps: int) -> float:

@@ -1,7 +1,8 @@
-"""What is recorded of each epoch."""
+"""What is recorded of a training run: rows of epochs, and scalars for TensorBoard."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -34,15 +35,21 @@ class EpochLog(BaseModel):
 
 
 class TensorBoardLog:
-    """Writes epochs for TensorBoard; the import is slow and waits for the first row."""
+    """Writes epochs below ``train`` and ``dev``, and some of the steps below ``step``.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Of the training run.
+        step: With which it begins; what an earlier, broken-off run wrote of later steps is hidden.
+    """
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        # The import is slow and waits until something is trained.
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
-    def write(self, row: EpochLog) -> None:
-        """Add one epoch."""
+    def write(self, row: EpochLog, step: int) -> None:
+        """Add one epoch that ended before a step."""
         scalars = {
             **{f"train/{key}": value for key, value in row.means.items()},
             "dev/frame_accuracy": row.dev_accuracy,
@@ -50,8 +57,15 @@ class TensorBoardLog:
             "train/learning_rate": row.learning_rate,
             "train/frames_per_second": row.frames_per_second,
         }
+        self._write(scalars, step - 1)
+
+    def write_step(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Add what is known of the steps up to one."""
+        self._write({f"step/{key}": value for key, value in scalars.items()}, step)
+
+    def _write(self, scalars: Mapping[str, float], step: int) -> None:
         for key, value in scalars.items():
-            self._writer.add_scalar(key, value, row.epoch)
+            self._writer.add_scalar(key, value, step)
 
     def close(self) -> None:
         """Flush and close the file."""

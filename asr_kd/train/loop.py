@@ -16,18 +16,26 @@ from asr_kd.am.max_norm import limit_weight_norms
 from asr_kd.data.windows import Batch, BatchSource
 from asr_kd.errors import ModelError
 from asr_kd.progress import progress
-from asr_kd.train.checkpoint import TrainState, load_state, save_state
+from asr_kd.train import distributed
+from asr_kd.train.checkpoint import TrainState, load_best, load_state, save_best, save_state
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.log import EpochLog, TensorBoardLog
+from asr_kd.train.cross_entropy import hard_cross_entropy
+from asr_kd.train.log import EpochLog
+from asr_kd.train.observer import Observer
 
-CHECKPOINT_FILE = "checkpoint.pt"
+# Ranks agree on a checkpoint every so many steps, for that costs them a message.
+_STEPS_BETWEEN_WORDS = 20
 
 
 class Loss(Protocol):
-    """What is minimised: logits ``[B, S]`` and the batch to a scalar and its named parts."""
+    """What is minimised: logits ``[B, S]``, also in bfloat16, and the batch to a scalar and its parts."""
 
     def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return the mean loss over the batch's frames, and its parts for the log."""
+        """Return the mean loss over the batch's frames, and its parts for the log.
+
+        Over several ranks the mean of all their results is taken, so that a mean over a rank's own frames has
+        to be weighted with :func:`asr_kd.train.distributed.share`.
+        """
 
 
 @dataclass
@@ -47,7 +55,9 @@ class FitResult:
 
 def cross_entropy(logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
     """Return the mean cross-entropy of logits ``[B, S]`` against the batch's ``pdf_ids`` ``[B]``."""
-    loss = nn.functional.cross_entropy(logits, batch.targets["pdf_ids"].long())
+    loss = hard_cross_entropy(logits, batch.targets["pdf_ids"].long())
+    if distributed.world_size() > 1:
+        loss = loss * distributed.share(loss.new_tensor(len(batch)))
     return loss, {}
 
 
@@ -64,13 +74,15 @@ def fit(
 ) -> FitResult:
     """Train a net; resume from the checkpoint in ``folder`` when one is there.
 
+    Under several ranks each is given its share of every batch by its sources; the first one writes.
+
     Args:
         net: Trained in place; holds the chosen epoch's weights afterwards.
         train: Frames to learn.
         dev: Frames with ``pdf_ids`` that choose the epoch and are never learnt.
         loss: What is minimised.
         config: Settings.
-        folder: For the checkpoint and TensorBoard's log.
+        folder: For the checkpoint and TensorBoard's log; all ranks see it.
         seed: Of dropout; the order of the frames is the source's own.
         name: Shown with the progress.
 
@@ -96,6 +108,7 @@ class _Trainer:
     ) -> None:
         self.device = config.torch_device()
         self.net = net.to(self.device)
+        self.parallel_net = distributed.data_parallel(self.net, self.device)
         self.train = train
         self.dev = dev
         self.loss = loss
@@ -108,67 +121,88 @@ class _Trainer:
             net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.result = FitResult()
-        self.best_weights: dict[str, Tensor] = {}
+        self.epoch, self.batch = 0, 0
+        self.sums: dict[str, Tensor] = {}
+        self.seconds = 0.0
+        self.last_save = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def step(self) -> int:
+        """Number of finished steps."""
+        return self.epoch * self.train.batches_per_epoch + self.batch
+
     def run(self) -> FitResult:
-        torch.manual_seed(self.seed)
-        first_epoch = self._resume()
-        log = TensorBoardLog(self.folder)
-        frames_left = (self.config.epochs - first_epoch) * self.train.num_frames
-        with progress(self.name, frames_left, "frames") as meter:
-            for epoch in range(first_epoch, self.config.epochs):
-                row = self._epoch(epoch, meter.advance)
+        distributed.seed_rank(self.seed)
+        self._resume()
+        frames_left = self.config.epochs * self.train.num_frames
+        frames_left -= self.step * self.train.num_frames // self.train.batches_per_epoch
+        with (
+            progress(self.name, frames_left, "frames") as meter,
+            Observer(self.net, self.device, self.config, self.folder, meter, self.step) as observer,
+        ):
+            while self.epoch < self.config.epochs and not self._out_of_patience():
+                row = self._epoch(observer)
                 self._keep_if_better(row)
                 self.result.epochs.append(row)
-                log.write(row)
-                meter.advance(0, note=row.short())
-                self._save(epoch + 1)
-                if self._out_of_patience():
-                    break
-        log.close()
+                self.epoch, self.batch, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
+                observer.after_epoch(row, self.step)
+                self._save()
         if self.config.early_stopping:
-            self.net.load_state_dict(self.best_weights)
+            distributed.first_says(True)  # It has written the file by then.
+            self.net.load_state_dict(load_best(self.folder, self.result.best_epoch))
         else:
             self.result.best_epoch = len(self.result.epochs)
             self.result.dev_accuracy = self.result.epochs[-1].dev_accuracy
         return self.result
 
-    def _epoch(self, epoch: int, advance: _Advance) -> EpochLog:
+    def _epoch(self, observer: Observer) -> EpochLog:
         self.net.train()
-        start = time.monotonic()
-        sums: dict[str, Tensor] = {}
-        step = epoch * self.train.batches_per_epoch
-        for batch in self.train.epoch(epoch):
-            rate = self.config.rate(step, self.num_steps)
-            parts = self._step(_to(batch, self.device), rate)
+        start = time.monotonic() - self.seconds
+        for batch in self.train.epoch(self.epoch, self.batch):
+            rate = self.config.rate(self.step, self.num_steps)
+            parts = self._step(_to(batch, self.device), rate, observer)
             for key, value in parts.items():
                 # Sums stay on the device: reading a value in each step would wait for the GPU.
-                sums[key] = sums.get(key, torch.zeros((), device=self.device)) + value.detach()
-            advance(len(batch))
-            step += 1
-        means = {key: float(value) / self.train.batches_per_epoch for key, value in sums.items()}
-        if not math.isfinite(means["loss"]):
-            raise ModelError(
-                f"the loss is not finite in epoch {epoch + 1}",
-                where=self.name,
-                hint="lower train.learning_rate or look for odd features",
-            )
-        frames_per_second = self.train.num_frames / (time.monotonic() - start)
+                self.sums[key] = self.sums.get(key, torch.zeros((), device=self.device)) + value
+            self.batch += 1
+            self.seconds = time.monotonic() - start
+            observer.after_step(self.step, parts, rate, len(batch) * distributed.world_size())
+            if self.batch < self.train.batches_per_epoch and self._is_save_due():
+                self._save()
+        means = self._means()
         accuracy, dev_cross_entropy = self.evaluate()
         return EpochLog(
-            epoch=epoch + 1,
+            epoch=self.epoch + 1,
             means=means,
             dev_accuracy=accuracy,
             dev_cross_entropy=dev_cross_entropy,
-            learning_rate=self.config.rate(step - 1, self.num_steps),
-            frames_per_second=frames_per_second,
+            learning_rate=self.config.rate(self.step - 1, self.num_steps),
+            frames_per_second=self.train.num_frames / self.seconds,
         )
 
-    def _step(self, batch: Batch, rate: float) -> dict[str, Tensor]:
+    def _means(self) -> dict[str, float]:
+        """Return the means over the epoch's steps so far.
+
+        Raises:
+            ModelError: When loss or gradient is not finite.
+        """
+        means = {key: float(value) / self.batch for key, value in self.sums.items()}
+        # The gradient too: a hidden layer's NaN may be rectified away before it reaches the loss.
+        if not math.isfinite(means["loss"] + means["gradient_norm"]):
+            raise ModelError(
+                f"the loss is not finite in epoch {self.epoch + 1}",
+                where=self.name,
+                hint="lower train.learning_rate or look for odd features",
+            )
+        return means
+
+    def _step(self, batch: Batch, rate: float, observer: Observer) -> dict[str, Tensor]:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        total, parts = self.loss(self._logits(batch), batch)
+        logits = self._logits(self.parallel_net, batch)
+        observer.see(self.step, logits, batch)
+        total, parts = self.loss(logits, batch)
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         limit = self.config.max_gradient_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
@@ -176,28 +210,27 @@ class _Trainer:
         if self.config.max_weight_norm:
             limit_weight_norms(self.net, self.config.max_weight_norm)
         self.optimiser.zero_grad(set_to_none=True)
-        return {"loss": total, "gradient_norm": norm, **parts}
+        return _mean_over_ranks({"loss": total.detach(), "gradient_norm": norm, **parts})
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def _logits(self, net: nn.Module, batch: Batch) -> Tensor:
         dtype = self.config.autocast_dtype()
         with torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-            logits: Tensor = self.net(batch.windows)
-        return logits.float()
+            logits: Tensor = net(batch.windows)
+        return logits
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, float]:
         """Return frame accuracy and cross-entropy on dev."""
         self.net.eval()
-        correct = torch.zeros((), device=self.device)
-        entropy = torch.zeros((), device=self.device)
-        total = 0
+        sums = torch.zeros(3, device=self.device)  # correct frames, nats, frames
         for batch in self._dev_batches():
-            logits = self._logits(batch)
+            logits = self._logits(self.net, batch).float()
             pdf_ids = batch.targets["pdf_ids"].long()
-            correct += (logits.argmax(1) == pdf_ids).sum()
-            entropy += nn.functional.cross_entropy(logits, pdf_ids, reduction="sum")
-            total += len(batch)
-        return float(correct) / total, float(entropy) / total
+            sums[0] += (logits.argmax(1) == pdf_ids).sum()
+            sums[1] += nn.functional.cross_entropy(logits, pdf_ids, reduction="sum")
+            sums[2] += len(batch)
+        correct, nats, total = distributed.summed(sums).tolist()
+        return correct / total, nats / total
 
     def _dev_batches(self) -> Iterator[Batch]:
         return (_to(batch, self.device) for batch in self.dev.epoch(0))
@@ -206,37 +239,49 @@ class _Trainer:
         if not self.result.epochs or row.dev_accuracy > self.result.dev_accuracy:
             self.result.dev_accuracy = row.dev_accuracy
             self.result.best_epoch = row.epoch
-            self.best_weights = {key: value.clone() for key, value in self.net.state_dict().items()}
+            if self.config.early_stopping and distributed.is_first():
+                save_best(self.folder, row.epoch, self.net.state_dict())
 
     def _out_of_patience(self) -> bool:
         patience = self.config.patience
         return patience is not None and len(self.result.epochs) - self.result.best_epoch >= patience
 
-    def _save(self, epochs_done: int) -> None:
+    def _is_save_due(self) -> bool:
+        due = time.monotonic() - self.last_save >= self.config.checkpoint_seconds
+        if distributed.world_size() == 1:
+            return due
+        return self.step % _STEPS_BETWEEN_WORDS == 0 and distributed.first_says(due)
+
+    def _save(self) -> None:
+        if self.sums:
+            self._means()  # A state that is lost already is not kept.
         state = TrainState(
-            settings=self._settings(),
-            epochs_done=epochs_done,
+            epoch=self.epoch,
+            batch=self.batch,
             net=self.net.state_dict(),
-            best=self.best_weights,
             optimiser=self.optimiser.state_dict(),
-            random=torch.get_rng_state(),
+            random=distributed.random_states(self.device),
+            sums=self.sums,
+            seconds=self.seconds,
             log=[row.model_dump() for row in self.result.epochs],
             best_epoch=self.result.best_epoch,
             dev_accuracy=self.result.dev_accuracy,
         )
-        save_state(self.folder / CHECKPOINT_FILE, state)
+        if distributed.is_first():
+            save_state(self.folder, state, self._settings())
+        self.last_save = time.monotonic()
 
-    def _resume(self) -> int:
-        state = load_state(self.folder / CHECKPOINT_FILE, self._settings())
+    def _resume(self) -> None:
+        state = load_state(self.folder, self._settings())
         if state is None:
-            return 0
+            return
         self.net.load_state_dict(state.net)
         self.optimiser.load_state_dict(state.optimiser)
-        torch.set_rng_state(state.random)
-        self.best_weights = state.best
+        self.epoch, self.batch, self.seconds = state.epoch, state.batch, state.seconds
+        distributed.set_random_state(state.random, self.device, self.seed, self.step)
+        self.sums = {key: value.to(self.device) for key, value in state.sums.items()}
         rows = [EpochLog.model_validate(row) for row in state.log]
         self.result = FitResult(rows, state.best_epoch, state.dev_accuracy)
-        return self.config.epochs if self._out_of_patience() else state.epochs_done
 
     def _settings(self) -> dict[str, object]:
         return {
@@ -247,8 +292,11 @@ class _Trainer:
         }
 
 
-class _Advance(Protocol):
-    def __call__(self, amount: int = 1, note: str = "") -> None: ...
+def _mean_over_ranks(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    if distributed.world_size() == 1:
+        return parts
+    means = distributed.summed(torch.stack(list(parts.values()))) / distributed.world_size()
+    return dict(zip(parts, means.unbind(), strict=True))
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

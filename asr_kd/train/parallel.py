@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from asr_kd.progress import use_plain_lines
+from asr_kd.train import distributed
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -20,8 +21,8 @@ Result = TypeVar("Result")
 
 
 def default_jobs(num_tasks: int) -> int:
-    """Return how many nets to train at a time: one on a GPU, else one a core."""
-    if torch.cuda.is_available():
+    """Return how many nets to train at a time: one on a GPU or on several ranks, else one a core."""
+    if torch.cuda.is_available() or distributed.world_size() > 1:
         return 1
     return max(1, min(num_tasks, os.cpu_count() or 1))
 

@@ -185,15 +185,29 @@ def test_resuming_does_not_read_the_shards_before_it(folder, monkeypatch):
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("pool_frames", [16, 40, 1000])
-def test_ranks_share_an_epoch_without_loss_or_repetition(folder, world_size, pool_frames):
+@pytest.mark.parametrize("num_streams", [1, 2, 3])
+def test_ranks_share_every_batch_without_loss_or_repetition(folder, world_size, pool_frames, num_streams):
     ranks = [
-        source(folder, pool_frames=pool_frames, rank=rank, world_size=world_size)
+        source(
+            folder, pool_frames=pool_frames, rank=rank, world_size=world_size, num_streams=num_streams
+        ).epoch(5)
         for rank in range(world_size)
     ]
-    epochs = [list(rank.epoch(5)) for rank in ranks]
-    assert {len(batches) for batches in epochs} == {ranks[0].batches_per_epoch}
-    seen = [row[:2] for row in pairs(itertools.chain(*epochs))]
+    together = [pairs(shares) for shares in zip(*ranks, strict=True)]
+    alone = source(folder, pool_frames=pool_frames, num_streams=num_streams)
+    assert [sorted(batch) for batch in together] == [sorted(pairs([batch])) for batch in alone.epoch(5)]
+    seen = [row[:2] for row in itertools.chain(*together)]
     assert sorted(seen) == [row[:2] for row in expected_pairs()]
+
+
+def test_a_rank_reads_the_streams_that_its_share_lies_in(folder, monkeypatch):
+    read = []
+    half = source(folder, pool_frames=16, rank=1, world_size=2, num_streams=2)
+    original = half._set.read
+    monkeypatch.setattr(half._set, "read", lambda shard: read.append(shard.num_frames) or original(shard))
+    list(half.epoch(0))
+    # Half of 118 frames in shards of 39, 30 and 49: two of the three, whichever come last.
+    assert len(set(read)) == 2
 
 
 def test_audio_without_labels_has_none(tmp_path):

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from asr_kd.data.frame_store import FRAMES_FILE, INDEX_FILE, FrameStore, FrameStoreWriter
-from asr_kd.data.windows import ContextWindow, FramePool, PoolSource
+from asr_kd.data.windows import ContextWindow, FramePool
 from asr_kd.errors import AsrKdError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.report.cells import points
@@ -55,12 +54,6 @@ def test_frames_were_cast_silently(tmp_path: Path) -> None:
 def test_pool_without_utterances_gave_a_bare_error_of_torch() -> None:
     with pytest.raises(AsrKdError, match="no utterances"):
         FramePool([], {}, ContextWindow())
-
-
-def test_epoch_counted_frames_of_the_dropped_batch() -> None:
-    pool = FramePool([torch.zeros(10, 2)], {"pdf_ids": [torch.zeros(10)]}, ContextWindow(0, 0))
-    source = PoolSource(pool, batch_size=4)
-    assert source.num_frames == sum(len(batch) for batch in source.epoch(0)) == 8
 
 
 def test_difference_of_nothing_was_printed_as_minus_zero() -> None:

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
+from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import PIXELS, ImageCorpus
-from asr_kd.stages.nets import NetConfig, WindowConfig, discard_models, provenance
+from asr_kd.stages.nets import NetConfig, WindowConfig, discard_models, provenance, save_trained
 from asr_kd.stages.teachers import spread, teacher_name
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.loop import CHECKPOINT_FILE, cross_entropy, fit
+from asr_kd.train.loop import cross_entropy, fit
 from asr_kd.train.parallel import run_side_by_side
 
 _DEV_BATCH = 2048
@@ -116,6 +116,5 @@ def train_on_images(work: WorkDir, net_config: NetConfig, name: str, max_shift: 
         name=name,
     )
     card = card.model_copy(update={"provenance": provenance(net_config, trained_as, result)})
-    save_model(folder, net, card)
-    (training / CHECKPOINT_FILE).unlink(missing_ok=True)
+    save_trained(folder, net, card, training)
     return card

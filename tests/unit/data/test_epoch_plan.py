@@ -1,4 +1,4 @@
-"""Every frame once, the same number of batches on every rank, whatever the shards' sizes."""
+"""Every frame once, the same number of batches in every stream, whatever the shards' sizes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def frames_of(plan, order):
 
 
 @pytest.mark.parametrize("shard_frames", SHARDS)
-@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("num_streams", [1, 2, 3])
 @pytest.mark.parametrize(("batch_size", "block_frames"), [(4, 1), (4, 9), (4, 1000), (1, 1), (16, 20)])
-def test_every_frame_is_seen_once_in_equally_many_batches(shard_frames, world_size, batch_size, block_frames):
+def test_every_frame_is_seen_once_in_equally_many_batches(
+    shard_frames, num_streams, batch_size, block_frames
+):
     order = list(range(len(shard_frames)))[::-1]
     seen, num_batches, sizes = [], set(), set()
-    for rank in range(world_size):
-        plan = EpochPlan(shard_frames, batch_size, block_frames, rank, world_size)
+    for stream in range(num_streams):
+        plan = EpochPlan(shard_frames, batch_size, block_frames, stream, num_streams)
         batches = frames_of(plan, order)
         assert len(batches) == plan.num_batches
         assert sum(map(len, batches)) == plan.num_frames
@@ -42,7 +44,7 @@ def test_every_frame_is_seen_once_in_equally_many_batches(shard_frames, world_si
     assert len(num_batches) == 1
     assert min(sizes) >= 1
     assert max(sizes) - min(sizes) <= 1
-    # One frame more than asked only where a rank would otherwise have an empty batch.
+    # One frame more than asked only where a stream would otherwise have an empty batch.
     assert max(sizes) <= max(batch_size, 2)
 
 
@@ -60,8 +62,9 @@ def test_blocks_stay_within_their_frames():
 
 
 @pytest.mark.parametrize(
-    ("frames", "size", "rank", "world_size"), [([], 4, 0, 1), ([2], 4, 0, 3), ([9], 0, 0, 1), ([9], 4, 2, 2)]
+    ("frames", "size", "stream", "num_streams"),
+    [([], 4, 0, 1), ([2], 4, 0, 3), ([9], 0, 0, 1), ([9], 4, 2, 2)],
 )
-def test_what_cannot_be_dealt_out_is_refused(frames, size, rank, world_size):
+def test_what_cannot_be_dealt_out_is_refused(frames, size, stream, num_streams):
     with pytest.raises(AsrKdError):
-        EpochPlan(frames, size, 10, rank, world_size)
+        EpochPlan(frames, size, 10, stream, num_streams)

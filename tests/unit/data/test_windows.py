@@ -1,4 +1,4 @@
-"""Context windows and seeded batches."""
+"""Context windows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from asr_kd.data.windows import ContextWindow, FramePool, PoolSource, epoch_seed, utterance_windows
+from asr_kd.data.windows import ContextWindow, FramePool, utterance_windows
 from asr_kd.errors import AsrKdError
 
 
@@ -74,48 +74,3 @@ def test_windows_of_one_utterance_are_those_of_a_pool(num_frames: int) -> None:
     pool = FramePool([features], {}, ContextWindow())
     expected = pool.gather(torch.arange(num_frames)).windows
     assert torch.equal(utterance_windows(features, ContextWindow()), expected)
-
-
-def _flat_ids(source: PoolSource, epoch: int) -> list[int]:
-    return [pdf_id for batch in _ids(source, epoch) for pdf_id in batch]
-
-
-def _ids(source: PoolSource, epoch: int, first_batch: int = 0) -> list[list[int]]:
-    return [batch.targets["pdf_ids"].tolist() for batch in source.epoch(epoch, first_batch)]
-
-
-def test_an_epoch_in_stored_order_with_and_without_the_last_batch() -> None:
-    pool = _pool(ContextWindow(0, 0))
-    whole = PoolSource(pool, batch_size=4, shuffle=False, keep_last=True)
-    assert (_ids(whole, 0), whole.batches_per_epoch) == ([[0, 1, 2, 3], [4, 5]], 2)
-    cut = PoolSource(pool, batch_size=4, shuffle=False)
-    assert (_ids(cut, 0), cut.batches_per_epoch) == ([[0, 1, 2, 3]], 1)
-
-
-def test_a_pool_smaller_than_a_batch_gives_one_batch() -> None:
-    source = PoolSource(_pool(ContextWindow(0, 0)), batch_size=100)
-    assert sorted(_ids(source, 0)[0]) == list(range(6))
-    assert source.batches_per_epoch == 1
-
-
-def test_a_shuffled_epoch_has_every_frame_once_and_its_own_order() -> None:
-    pool = FramePool([torch.zeros(97, 1)], {"pdf_ids": [torch.arange(97)]}, ContextWindow(0, 0))
-    orders = []
-    for seed, epoch in [(0, 0), (0, 1), (1, 0)]:
-        order = _flat_ids(PoolSource(pool, 10, seed=seed, keep_last=True), epoch)
-        assert sorted(order) == list(range(97))
-        orders.append(order)
-    assert orders[0] != orders[1]
-    assert orders[0] != orders[2]
-    assert orders[1] != orders[2]
-    assert orders[0] == _flat_ids(PoolSource(pool, 10, keep_last=True), 0)
-
-
-def test_an_epoch_resumed_at_a_batch_gives_the_rest_of_it() -> None:
-    pool = FramePool([torch.zeros(50, 1)], {"pdf_ids": [torch.arange(50)]}, ContextWindow(0, 0))
-    source = PoolSource(pool, batch_size=8, seed=3)
-    assert _ids(source, 2, first_batch=4) == _ids(source, 2)[4:]
-
-
-def test_seeds_of_epochs_differ() -> None:
-    assert len({epoch_seed(seed, epoch) for seed in range(20) for epoch in range(200)}) == 4000

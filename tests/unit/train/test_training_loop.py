@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,23 +8,23 @@ import torch
 from torch import nn
 
 from asr_kd.am.dnn import Dnn, DnnConfig
-from asr_kd.data.windows import Batch, ContextWindow, FramePool, PoolSource
+from asr_kd.data.windows import ContextWindow
 from asr_kd.errors import ModelError
+from asr_kd.train.checkpoint import LAST_FILE
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.loop import CHECKPOINT_FILE, FitResult, cross_entropy, fit
+from asr_kd.train.loop import FitResult, cross_entropy, fit
+from tests.support.memory_source import MemorySource
 
 WINDOW = ContextWindow(1, 1)
 CONFIG = TrainConfig(epochs=4, batch_size=32, learning_rate=0.01, precision="fp32", device="cpu")
 
 
-def _pool(seed: int, num_frames: int = 600) -> FramePool:
+def _source(seed: int, batch_size: int, num_frames: int = 600) -> MemorySource:
     """Frames whose class is the sign of their first feature, in two utterances."""
     features = torch.randn(num_frames, 3, generator=torch.Generator().manual_seed(seed))
     pdf_ids = (features[:, 0] > 0).to(torch.int32)
-    half = num_frames // 2
-    return FramePool(
-        [features[:half], features[half:]], {"pdf_ids": [pdf_ids[:half], pdf_ids[half:]]}, WINDOW
-    )
+    halves = features.chunk(2), pdf_ids.chunk(2)
+    return MemorySource(halves[0], {"pdf_ids": halves[1]}, batch_size, WINDOW, seed=7)
 
 
 def _net() -> nn.Module:
@@ -37,8 +36,7 @@ def _fit(
     folder: Path, config: TrainConfig = CONFIG, net: nn.Module | None = None
 ) -> tuple[nn.Module, FitResult]:
     net = net or _net()
-    train = PoolSource(_pool(1), config.batch_size, seed=7)
-    dev = PoolSource(_pool(2, 100), 64, shuffle=False, keep_last=True)
+    train, dev = _source(1, config.batch_size), _source(2, 64, 100)
     return net, fit(net, train, dev, cross_entropy, config, folder, seed=7)
 
 
@@ -57,31 +55,6 @@ def test_equal_seeds_give_equal_weights(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-class _KilledError(Exception):
-    pass
-
-
-class _DyingSource(PoolSource):
-    """Dies when the third epoch begins, as a killed run would."""
-
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
-        if epoch == 2:
-            raise _KilledError
-        yield from super().epoch(epoch, first_batch)
-
-
-def test_resumed_run_is_bit_equal_to_an_unbroken_one(tmp_path: Path) -> None:
-    whole, whole_result = _fit(tmp_path / "whole")
-    dev = PoolSource(_pool(2, 100), 64, shuffle=False, keep_last=True)
-    dying = _DyingSource(_pool(1), CONFIG.batch_size, seed=7)
-    with pytest.raises(_KilledError):
-        fit(_net(), dying, dev, cross_entropy, CONFIG, tmp_path / "broken", seed=7)
-    resumed, result = _fit(tmp_path / "broken")
-    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert [row.means for row in result.epochs] == [row.means for row in whole_result.epochs]
-
-
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     _fit(tmp_path)
     with pytest.raises(ModelError, match="written with other settings"):
@@ -94,8 +67,7 @@ def test_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     net, result = _fit(tmp_path, config)
     best = max(row.dev_accuracy for row in result.epochs)
     assert result.dev_accuracy == best
-    dev = _pool(2, 100)
-    batch = dev.gather(torch.arange(100))
+    (batch,) = _source(2, 100, 100).epoch(0)
     accuracy = (net.eval()(batch.windows).argmax(1) == batch.targets["pdf_ids"]).float().mean().item()
     assert accuracy == pytest.approx(best)
 
@@ -119,7 +91,7 @@ def test_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"net: the loss is not finite in epoch 1"):
         _fit(tmp_path, net=Broken())
-    assert not (tmp_path / CHECKPOINT_FILE).exists()
+    assert not (tmp_path / LAST_FILE).exists()
 
 
 def test_rate_rises_linearly_and_falls_as_a_cosine() -> None:
