@@ -9,10 +9,11 @@ from torch import nn
 from asr_kd.am.class_bias import add_bias, bias_for_share
 from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.am.max_norm import limit_weight_norms
-from asr_kd.data.windows import ContextWindow, FramePool, PoolSource
+from asr_kd.data.windows import ContextWindow
 from asr_kd.errors import AsrKdError
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import cross_entropy, fit
+from tests.support.memory_source import MemorySource
 
 
 def test_long_weight_vectors_are_scaled_and_short_ones_left() -> None:
@@ -30,21 +31,13 @@ def test_long_weight_vectors_are_scaled_and_short_ones_left() -> None:
 @pytest.mark.parametrize("limit", [0.0, 0.5])
 def test_training_keeps_the_constraint(tmp_path, limit) -> None:
     features = torch.randn(200, 3, generator=torch.Generator().manual_seed(1))
-    pool = FramePool([features], {"pdf_ids": [(features[:, 0] > 0).int()]}, ContextWindow(0, 0))
+    pdf_ids = (features[:, 0] > 0).int()
     torch.manual_seed(1)
     net = Dnn(3, 1, 2, DnnConfig(hidden_layers=2, units=8))
     config = TrainConfig(epochs=3, batch_size=20, learning_rate=0.1, max_weight_norm=limit, device="cpu")
     config = config.model_copy(update={"early_stopping": False})
-    source = PoolSource(pool, 20)
-    fit(
-        net,
-        source,
-        source,
-        cross_entropy,
-        config.model_copy(update={"early_stopping": False}),
-        tmp_path,
-        seed=1,
-    )
+    source = MemorySource([features], {"pdf_ids": [pdf_ids]}, 20, ContextWindow(0, 0))
+    fit(net, source, source, cross_entropy, config, tmp_path, seed=1)
     longest = max(m.weight.norm(dim=1).max().item() for m in net.modules() if isinstance(m, nn.Linear))
     assert longest <= 0.5 + 1e-6 if limit else longest > 1
 

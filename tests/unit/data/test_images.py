@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from asr_kd.data.images import PixelSource, jitter, pixel_values
-from asr_kd.data.windows import ContextWindow, FramePool, PoolSource
+from asr_kd.data.windows import ContextWindow
+from tests.support.memory_source import MemorySource
 
 
 def source(max_shift: int = 0, seed: int = 0) -> PixelSource:
     images = torch.arange(40 * 12, dtype=torch.int64).remainder(256).to(torch.uint8).view(40, 12)
-    pool = FramePool([images], {"pdf_ids": [torch.arange(40)]}, ContextWindow(0, 0))
-    return PixelSource(PoolSource(pool, 16, keep_last=True), 3, 4, max_shift, seed)
+    frames = MemorySource([images], {"pdf_ids": [torch.arange(40)]}, 16, ContextWindow(0, 0))
+    return PixelSource(frames, 3, 4, max_shift, seed)
 
 
 def test_pixel_values_are_exact_in_half_precision() -> None:
