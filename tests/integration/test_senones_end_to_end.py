@@ -20,7 +20,8 @@ from asr_kd.lang.hmm import Hmm
 from asr_kd.pipeline import Pipeline
 from asr_kd.report.results import Provenance, read_results
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+REPOSITORY = Path(__file__).resolve().parents[2]
+SUPPORT = REPOSITORY / "tests" / "support"
 PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 NUM_LEAVES = 22
 SENONES = (
@@ -35,10 +36,18 @@ def pipeline(folder: Path, *overrides: str) -> Pipeline:
     return open_pipeline(recipe, folder, folder / "work", None, PROVENANCE)
 
 
+def asr_kd(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-c", "from asr_kd.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("senones")
-    pipeline(folder, SENONES, "train.epochs=2", "student.train.epochs=2").run()
+    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
+    done = asr_kd("run", folder, "--work", folder / "work", "--set", SENONES)
+    assert done.returncode == 0, done.stderr
     return folder / "work"
 
 
@@ -65,13 +74,8 @@ def test_words_are_recognised(work: Path) -> None:
         assert row.wer.mean < 0.1, f"{system} {row.wer.mean}"
 
 
-def tree_command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asr_kd.cli import main; main()", "tree", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_tree_of_a_phone_is_printed_and_drawn(work: Path, tmp_path: Path) -> None:
-    done = tree_command(work, "--phone", "A", "--output", tmp_path / "a.svg")
+    done = asr_kd("tree", work, "--phone", "A", "--output", tmp_path / "a.svg")
     assert done.returncode == 0, done.stderr
     assert re.match(r"A, state 1 of 3: \d senones?, [\d,]+ frames", done.stdout)
     leaves = re.findall(r"senone (\d+), ", done.stdout)
@@ -82,7 +86,7 @@ def test_the_tree_of_a_phone_is_printed_and_drawn(work: Path, tmp_path: Path) ->
 
 
 def test_the_tree_command_refuses_in_one_line(work: Path, tmp_path: Path) -> None:
-    done = tree_command(work, "--phone", "ZH")
+    done = asr_kd("tree", work, "--phone", "ZH")
     assert done.returncode == 1
     assert done.stderr.startswith('error: phone "ZH" is not in the phone set')
     assert len(done.stderr.splitlines()) == 1
