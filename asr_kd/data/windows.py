@@ -105,7 +105,8 @@ class FramePool:
     def gather(self, frames: Tensor) -> Batch:
         """Return the windows and targets of frames, given by their index in the pool ``[B]``."""
         flat = self._windows.index_select(0, self._begins.index_select(0, frames))  # [B, W * D]
-        windows = flat.reshape(len(frames), self.window.width, -1)
+        # Not -1: a rank's share of a small batch may hold no frame.
+        windows = flat.reshape(len(frames), self.window.width, flat.shape[1] // self.window.width)
         return Batch(windows, {name: values.index_select(0, frames) for name, values in self.targets.items()})
 
 
