@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.am.checkpoint import FrontendCard
 from asr_kd.atomic import atomic_dir
 from asr_kd.data.audio import load_utterance, resample
-from asr_kd.data.augment import AugmentConfig, augment
+from asr_kd.data.augment import AugmentConfig, augment, mask_view
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance
 from asr_kd.fingerprint import fingerprint
@@ -120,7 +121,8 @@ def extract_split(
         audio = load_utterance(utterance)
         where = f"{utterance.utt_id} ({utterance.audio})"
         samples = augment(audio.samples, audio.sampling_rate, utterance.utt_id, view, augmentation)
-        return compute_features(frontend, samples, audio.sampling_rate, resample, where)
+        features = compute_features(frontend, samples, audio.sampling_rate, resample, where)
+        return mask_view(torch.from_numpy(features), utterance.utt_id, view, augmentation).numpy()
 
     with atomic_dir(folder) as temporary:
         with FrameStoreWriter(temporary, "float32", (frontend.spec.dim,), meta) as writer:

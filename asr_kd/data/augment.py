@@ -37,6 +37,27 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
+class SpecAugmentConfig:
+    """How much of the features is masked.
+
+    Attributes:
+        num_freq_masks: Bands of feature values masked.
+        max_freq_width: Widest band.
+        num_time_masks: Stretches of frames masked.
+        max_time_width: Longest stretch in frames.
+        max_time_share: Longest stretch as a share of the utterance.
+
+    Source: Park et al. 2019, "SpecAugment", without time warping.
+    """
+
+    num_freq_masks: int = 2
+    max_freq_width: int = 8
+    num_time_masks: int = 2
+    max_time_width: int = 20
+    max_time_share: float = 0.2
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """From which ranges the views of a corpus are drawn, all uniformly.
 
@@ -52,6 +73,7 @@ class AugmentConfig:
         direct_to_reverb_db: Ratio of the direct sound's energy to that of the rest.
         speeds: From which one is drawn; any but 1 changes the number of frames.
         pitch_semitones: Largest shift of the pitch up or down; the length stays.
+        spec_augment: How much of a view's features is masked, by :func:`mask_view`; None for nothing.
     """
 
     seed: int = 0
@@ -65,6 +87,7 @@ class AugmentConfig:
     direct_to_reverb_db: tuple[float, float] = (0.0, 12.0)
     speeds: tuple[float, ...] = (1.0,)
     pitch_semitones: float = 0.0
+    spec_augment: SpecAugmentConfig | None = None
 
     def __post_init__(self) -> None:
         for name in ("gain_db", "snr_db", "rt60", "direct_to_reverb_db"):
@@ -128,13 +151,17 @@ class ViewPlan:
         return -(-num_samples * ratio.denominator // ratio.numerator)
 
 
+def _view_seed(utt_id: str, view: int, config: AugmentConfig) -> int:
+    key = f"{config.seed}\0{utt_id}\0{view}".encode()
+    return int.from_bytes(hashlib.sha256(key).digest()[:16], "big")
+
+
 def plan_view(utt_id: str, view: int, config: AugmentConfig) -> ViewPlan:
     """Return what a view does; view 0 does nothing."""
     _require(view >= 0, "view", "a number of at least 0", view)
     if view == 0:
         return ViewPlan()
-    key = f"{config.seed}\0{utt_id}\0{view}".encode()
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "big"))
+    rng = np.random.default_rng(_view_seed(utt_id, view, config))
     # Every value is drawn, used or not, so that one setting does not change what the others draw.
     gain, snr, rt60, direct = (
         float(rng.uniform(*bounds))
@@ -202,25 +229,12 @@ def apply_plan(samples: Samples, rate: int, plan: ViewPlan, noises: Sequence[Sam
     return (result / peak if peak > 1 else result).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class SpecAugmentConfig:
-    """How much of the features is masked.
-
-    Attributes:
-        num_freq_masks: Bands of feature values masked.
-        max_freq_width: Widest band.
-        num_time_masks: Stretches of frames masked.
-        max_time_width: Longest stretch in frames.
-        max_time_share: Longest stretch as a share of the utterance.
-
-    Source: Park et al. 2019, "SpecAugment", without time warping.
-    """
-
-    num_freq_masks: int = 2
-    max_freq_width: int = 8
-    num_time_masks: int = 2
-    max_time_width: int = 20
-    max_time_share: float = 0.2
+def mask_view(features: Tensor, utt_id: str, view: int, config: AugmentConfig) -> Tensor:
+    """Return a view's features ``[T, D]``, masked when the config says so; view 0 is left as it is."""
+    if view == 0 or config.spec_augment is None:
+        return features
+    generator = torch.Generator().manual_seed(_view_seed(utt_id, view, config) >> 65)
+    return spec_augment(features, generator, config.spec_augment)
 
 
 def spec_augment(features: Tensor, generator: torch.Generator, config: SpecAugmentConfig) -> Tensor:

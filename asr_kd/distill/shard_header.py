@@ -80,6 +80,7 @@ class ShardSetFacts(_Model):
         views: Names of the augmented copies, the plain one among them.
         hmm: Topology as JSON, for decoding with the student.
         senones: The inventory or tree as JSON, for decoding with the student.
+        augmentation: Fingerprint of what the views do to an utterance; empty without views.
         keep_apart: Whether each teacher's own posteriors are stored beside their mean.
         order_seed: Of the order in which a split's utterances were written; None for the corpus's order.
     """
@@ -101,12 +102,13 @@ class ShardSetFacts(_Model):
     views: tuple[str, ...] = ("",)
     hmm: dict[str, Any] = {}
     senones: dict[str, Any] = {}
+    augmentation: str = ""
     keep_apart: bool = False
     order_seed: int | None = None
 
     @model_serializer(mode="wrap")
     def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _used(handler(self), {"keep_apart": False, "order_seed": None})
+        return _used(handler(self), {"augmentation": "", "keep_apart": False, "order_seed": None})
 
 
 class ShardSetHeader(ShardSetFacts):

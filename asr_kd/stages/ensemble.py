@@ -175,6 +175,7 @@ class EnsembleStage(Stage):
             prior=tuple(np.exp(log_prior(read_pdf_counts(work)).astype(np.float64)).tolist()),
             window=self.student.window.model_dump(),
             views=tuple(view_name(view) for view in self.views.numbers()),
+            augmentation=self.views.augment.fingerprint if self.views.count else "",
             hmm=hmm.to_json(),
             keep_apart=self.config.keep_apart,
             order_seed=self.config.order_seed,

@@ -114,10 +114,15 @@ def test_model_of_another_senone_inventory_is_refused(work: Path) -> None:
 
 
 def test_students_shards_hold_augmented_views_that_the_teachers_labelled(work: Path) -> None:
-    views = ("views.count=2", "views.augment.speeds=[0.9, 1.0, 1.1]")
+    views = (
+        "views.count=2",
+        "views.augment.speeds=[0.9, 1.0, 1.1]",
+        "views.augment.spec_augment={num_time_masks: 1}",
+    )
     _pipeline(work, DIFFERENT_TEACHERS, *views).run(to_stage="ensemble")
     shard_set = open_shard_set(WorkDir(work).shards)
     assert shard_set.header.views == ("", "view1", "view2")
+    assert shard_set.header.augmentation
     stored = {(u.utt_id, u.view): u for shard in shard_set.shards(["train"]) for u in shard_set.read(shard)}
     assert len(stored) == 3 * 24
     changed = 0

@@ -18,6 +18,7 @@ from asr_kd.data.augment import (
     ViewPlan,
     apply_plan,
     augment,
+    mask_view,
     plan_view,
     spec_augment,
 )
@@ -215,6 +216,7 @@ def test_fingerprint_follows_every_setting() -> None:
         {}, {"seed": 1}, {"gain_db": (0.0, 1.0)}, {"noise_probability": 0.1}, {"noise_kinds": ("white",)},
         {"noise_set": "x"}, {"snr_db": (5.0, 9.0)}, {"reverb_probability": 0.1}, {"rt60": (0.2, 0.3)},
         {"direct_to_reverb_db": (1.0, 2.0)}, {"speeds": (0.9,)}, {"pitch_semitones": 1.0},
+        {"spec_augment": SpecAugmentConfig()},
     ]  # fmt: skip
     assert len({AugmentConfig(**change).fingerprint for change in changes}) == len(changes)
 
@@ -281,3 +283,14 @@ def test_spec_augment_leaves_frames_in_short_utterances(num_frames: int) -> None
     features = torch.arange(num_frames * 40.0).reshape(num_frames, 40)
     config = SpecAugmentConfig(num_freq_masks=0, num_time_masks=5, max_time_share=0.2)
     assert torch.equal(_masked(features, 0, config), features)
+
+
+def test_views_are_masked_by_utterance_and_number_and_the_original_is_not() -> None:
+    features = torch.randn(200, 40, generator=torch.Generator().manual_seed(3))
+    config = AugmentConfig(spec_augment=SpecAugmentConfig())
+    masked = [mask_view(features, utt_id, view, config) for utt_id, view in (("a", 1), ("a", 2), ("b", 1))]
+    assert torch.equal(masked[0], mask_view(features, "a", 1, config))
+    assert not torch.equal(masked[0], masked[1])
+    assert not torch.equal(masked[0], masked[2])
+    assert torch.equal(mask_view(features, "a", 0, config), features)
+    assert torch.equal(mask_view(features, "a", 1, AugmentConfig()), features)
