@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asr_kd.config import Recipe
 from asr_kd.pipeline import Pipeline
 from asr_kd.report.results import Provenance
 from asr_kd.stages.align import AlignStage
@@ -14,6 +13,7 @@ from asr_kd.stages.ensemble import EnsembleStage
 from asr_kd.stages.features import FeaturesStage
 from asr_kd.stages.images.recipe import ImageRecipe
 from asr_kd.stages.prepare import PrepareStage
+from asr_kd.stages.recipe import Recipe
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import ScoreStage
 from asr_kd.stages.student import StudentStage

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from asr_kd.config import Recipe
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
 from asr_kd.distill.sparse import code_text
@@ -20,6 +19,7 @@ from asr_kd.errors import StageError
 from asr_kd.recogniser import System
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.ensemble import SHARD_SPLITS, sample_posteriors
+from asr_kd.stages.recipe import Recipe
 
 _PLAN_COLUMNS = ("B/frame", "total MB", "KL mean", "KL p99", "TV", "top-1 %", "mass %", "kept", "writing s")
 

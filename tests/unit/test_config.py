@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from asr_kd.config import Recipe, find_recipe, known_recipes, load_any_recipe, load_recipe, parse_override
+from asr_kd.config import find_recipe, known_recipes, load_any_recipe, load_recipe, parse_override
 from asr_kd.errors import ConfigError
+from asr_kd.stages.recipe import Recipe
 
 RECIPE = """\
 name: mine

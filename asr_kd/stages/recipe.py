@@ -1,0 +1,193 @@
+"""Settings of a speech experiment (``recipe.yaml``), and the nets that they describe."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.extraction import FeatureConfig, ViewConfig
+from asr_kd.stages.align import AlignConfig
+from asr_kd.stages.base import Settings
+from asr_kd.stages.decode import DecodingConfig
+from asr_kd.stages.ensemble import TRANSFER_SEED, EnsembleConfig
+from asr_kd.stages.language_model import LanguageModelConfig
+from asr_kd.stages.nets import NetConfig, WindowConfig
+from asr_kd.stages.overrides import updated
+from asr_kd.stages.prepare import CorpusConfig
+from asr_kd.stages.score import ScoreConfig
+from asr_kd.stages.student import StudentConfig
+from asr_kd.train.config import TrainConfig
+
+Cmvn = Literal["none", "utterance", "speaker"]
+
+
+class FrontendConfig(Settings):
+    """A frontend: a short name or ``package.module:Class``, and its options.
+
+    In a recipe it may also be written as the name alone.
+    """
+
+    name: str = "fbank"
+    options: dict[str, Any] = {}
+
+
+class TeacherVariant(Settings):
+    """What a teacher does differently from the recipe; None keeps the recipe's setting.
+
+    Attributes:
+        model: Another net, or some of its options.
+        frontend: Other features.
+        window: Another context.
+        train: Some other training settings.
+        data_share: Share of the training utterances that it learns from.
+    """
+
+    model: dict[str, Any] | None = None
+    frontend: FrontendConfig | None = None
+    window: WindowConfig | None = None
+    train: dict[str, Any] | None = None
+    data_share: float = Field(1.0, gt=0, le=1)
+
+
+class TeachersConfig(Settings):
+    """The ensemble's members.
+
+    Attributes:
+        count: How many, N.
+        seed: Of the first; the others count on from it.
+        variants: Taken in turn by the teachers; none means that they differ in the seed alone.
+    """
+
+    count: int = Field(5, ge=1)
+    seed: int = 1
+    variants: tuple[TeacherVariant, ...] = ()
+
+
+class BaselineConfig(Settings):
+    """Single nets trained on hard labels, of the student's size.
+
+    Attributes:
+        count: How many seeds.
+        seed: Of the first; one that a teacher has already trained with equal settings is not trained again.
+        model: What the net has differently from the student's: the regularisation that hard labels need.
+        data_share: Share of the training utterances that it learns from: those that ``ensemble.data_share``
+            would take, so that hard and soft labels of the same frames can be compared.
+        train: What it trains with differently from the recipe.
+    """
+
+    count: int = Field(5, ge=1)
+    seed: int = 1
+    model: dict[str, Any] | None = None
+    train: dict[str, Any] | None = None
+    data_share: float = Field(1.0, gt=0, le=1)
+
+
+class ControlConfig(Settings):
+    """Single nets on hard labels with as many updates as the student has: what patience alone would give.
+
+    They train like the baseline, but for the student's epochs times the views that it sees.
+
+    Attributes:
+        count: How many seeds; none leaves the row out.
+        seed: Of the first.
+    """
+
+    count: int = Field(1, ge=0)
+    seed: int = 51
+
+
+class Recipe(Settings):
+    """All settings of one speech experiment (``recipe.yaml``)."""
+
+    kind: Literal["speech"] = "speech"
+    name: str
+    description: str = ""
+    corpus: CorpusConfig
+    frontend: FrontendConfig = FrontendConfig()
+    cmvn: Cmvn = "speaker"
+    window: WindowConfig = WindowConfig()
+    align: AlignConfig = AlignConfig()
+    model: ArchitectureConfig = ArchitectureConfig()
+    train: TrainConfig = TrainConfig()
+    teachers: TeachersConfig = TeachersConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    control: ControlConfig = ControlConfig()
+    views: ViewConfig = ViewConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    student: StudentConfig = StudentConfig()
+    language_model: LanguageModelConfig = LanguageModelConfig()
+    decode: DecodingConfig = DecodingConfig()
+    score: ScoreConfig = ScoreConfig()
+
+    @field_validator("frontend", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_teachers(self) -> Recipe:
+        weights = self.ensemble.weights
+        if weights is not None and len(weights) != self.teachers.count:
+            raise ValueError(
+                f"ensemble.weights has {len(weights)} weights for {self.teachers.count} teachers"
+            )
+        return self
+
+    def features(self, frontend: FrontendConfig | None = None) -> FeatureConfig:
+        """Return the settings of the models' features, or of another frontend's."""
+        chosen = frontend or self.frontend
+        return FeatureConfig(name=chosen.name, options=chosen.options, cmvn=self.cmvn)
+
+    def teacher_nets(self) -> list[NetConfig]:
+        """Return the settings of every teacher."""
+        return [self._teacher(index) for index in range(self.teachers.count)]
+
+    def _teacher(self, index: int) -> NetConfig:
+        variants = self.teachers.variants or (TeacherVariant(),)
+        variant = variants[index % len(variants)]
+        return NetConfig(
+            model=updated(self.model, variant.model),
+            window=variant.window or self.window,
+            features=self.features(variant.frontend),
+            train=updated(self.train, variant.train),
+            seed=self.teachers.seed + index,
+            data_share=variant.data_share,
+        )
+
+    def baseline_nets(self) -> list[NetConfig]:
+        """Return the settings of the baseline's seeds: the student's net, trained on hard labels."""
+        train = updated(self.train, self.baseline.train)
+        return [self._hard_net(train, self.baseline.seed + index) for index in range(self.baseline.count)]
+
+    def control_nets(self) -> list[NetConfig]:
+        """Return the settings of the control's seeds: the baseline's net with the student's updates."""
+        epochs = self.student_net().train.epochs * (self.views.count + 1)
+        train = updated(updated(self.train, self.baseline.train), {"epochs": epochs})
+        return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
+
+    def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:
+        share = self.baseline.data_share
+        return NetConfig(
+            model=updated(self._student_model(), self.baseline.model),
+            window=self.window,
+            features=self.features(),
+            train=train,
+            seed=seed,
+            data_share=share,
+            data_seed=None if share == 1 else TRANSFER_SEED,
+        )
+
+    def student_net(self) -> NetConfig:
+        """Return the student's net and training; its seeds count on from ``student.seed``."""
+        return NetConfig(
+            model=self._student_model(),
+            window=self.window,
+            features=self.features(),
+            train=updated(self.train, self.student.train),
+            seed=self.student.seed,
+        )
+
+    def _student_model(self) -> ArchitectureConfig:
+        return updated(self.model, self.student.model)
