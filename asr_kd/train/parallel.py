@@ -20,11 +20,17 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 Result = TypeVar("Result")
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use: under ``taskset`` or a batch system not all of them."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def default_jobs(num_tasks: int) -> int:
     """Return how many nets to train at a time: one on a GPU or on several ranks, else one a core."""
     if torch.cuda.is_available() or distributed.world_size() > 1:
         return 1
-    return max(1, min(num_tasks, os.cpu_count() or 1))
+    return max(1, min(num_tasks, usable_cores()))
 
 
 def run_side_by_side(
@@ -43,7 +49,7 @@ def run_side_by_side(
     jobs = default_jobs(len(arguments)) if jobs is None else min(jobs, len(arguments))
     if jobs <= 1:
         return [function(*each) for each in arguments]
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, usable_cores() // jobs)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads, os.getpid())) as pool:
         futures = [pool.submit(function, *each) for each in arguments]

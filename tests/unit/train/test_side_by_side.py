@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asr_kd.errors import ModelError
-from asr_kd.train.parallel import run_side_by_side
+from asr_kd.train.parallel import default_jobs, run_side_by_side, usable_cores
 
 
 def _facts(number: int) -> tuple[int, int, int]:
@@ -23,7 +23,7 @@ def test_results_keep_their_order_and_processes_share_the_cores() -> None:
     results = run_side_by_side(_facts, [(1,), (2,), (3,)], jobs=2)
     assert [result[0] for result in results] == [1, 4, 9]
     assert os.getpid() not in {result[1] for result in results}
-    assert {result[2] for result in results} == {max(1, (os.cpu_count() or 1) // 2)}
+    assert {result[2] for result in results} == {max(1, usable_cores() // 2)}
 
 
 def test_one_job_stays_in_this_process() -> None:
@@ -33,3 +33,13 @@ def test_one_job_stays_in_this_process() -> None:
 def test_error_of_a_net_keeps_its_line() -> None:
     with pytest.raises(ModelError, match=r"^net-2: the loss is not finite; lower the rate$"):
         run_side_by_side(_fail, [(1,), (2,), (3,)], jobs=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process cannot be bound to a core here")
+def test_a_process_bound_to_a_core_trains_one_net_at_a_time() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert default_jobs(5) == 1
+    finally:
+        os.sched_setaffinity(0, before)
