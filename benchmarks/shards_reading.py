@@ -105,7 +105,7 @@ def _work(
         ["train"],
         arguments.batch * workers,
         WINDOW,
-        40_000 * workers,
+        arguments.utterances * 400 // 2,  # less than the set, or nothing would be read after the first epoch
         rank=rank,
         world_size=workers,
         num_streams=workers,
