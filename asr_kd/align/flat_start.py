@@ -10,7 +10,7 @@ import numpy as np
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
 from asr_kd.align.gmm import DiagGmm
-from asr_kd.align.passes import FlatStartWorker, Pass
+from asr_kd.align.passes import Pass, PassWorker
 from asr_kd.align.pool import worker_pool
 from asr_kd.align.viterbi import AlignmentConfig
 from asr_kd.align.viterbi_training import (
@@ -31,7 +31,7 @@ class FlatStartConfig(TrainingSchedule):
 
 
 @dataclass(frozen=True)
-class FlatStartResult:
+class TrainedMixtures:
     """What a flat start gives.
 
     Attributes:
@@ -56,7 +56,7 @@ def train_monophone(
     alignment: AlignmentConfig,
     num_processes: int = 1,
     scratch: Path | None = None,
-) -> FlatStartResult:
+) -> TrainedMixtures:
     """Train mixtures and self-loops from transcripts alone.
 
     The result does not depend on the number of processes.
@@ -85,7 +85,7 @@ def train_monophone(
         dim = int(corpus.open().frames.shape[1]) * (config.delta_order + 1)
         gmm = standard_gaussians(hmm.num_pdfs, dim)
         with (
-            worker_pool(num_processes, FlatStartWorker, *arguments) as run,
+            worker_pool(num_processes, PassWorker, *arguments) as run,
             progress("flat start", num_passes * len(corpus.transcripts), "utterances") as meter,
         ):
             training = ViterbiTraining(corpus, hmm, gmm, np.zeros(dim), config, alignment, run)
@@ -93,4 +93,4 @@ def train_monophone(
             training.gmm, training.variance_floor = first_gaussians(totals.statistics, config)
             for iteration in range(1, num_passes):
                 training.iterate(iteration, meter)
-    return FlatStartResult(training.gmm, training.hmm, training.log_likelihoods, training.report)
+    return TrainedMixtures(training.gmm, training.hmm, training.log_likelihoods, training.report)

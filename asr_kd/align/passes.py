@@ -1,4 +1,4 @@
-"""One pass of a flat start over a chunk of utterances: align or not, then accumulate."""
+"""One pass of Viterbi training over a chunk of utterances: align or not, then accumulate."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ChunkResult:
     triphones: TriphoneSums | None = None
 
 
-class FlatStartWorker:
+class PassWorker:
     """Runs tasks; the alignment between two passes lies in a file that all workers share.
 
     Args:

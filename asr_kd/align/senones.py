@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.align.build_tree import build_tree, check_num_leaves
 from asr_kd.align.corpus import AlignmentCorpus
-from asr_kd.align.flat_start import FlatStartResult
+from asr_kd.align.flat_start import TrainedMixtures
 from asr_kd.align.gmm_training import GmmStatistics
-from asr_kd.align.passes import ChunkResult, FlatStartWorker, Pass, Task
+from asr_kd.align.passes import ChunkResult, Pass, PassWorker, Task
 from asr_kd.align.phone_questions import phone_questions
 from asr_kd.align.pool import worker_pool
 from asr_kd.align.triphone_statistics import TriphoneSums
@@ -89,14 +89,14 @@ class SenoneResult:
         num_triphones: Triphones that were seen.
     """
 
-    trained: FlatStartResult
+    trained: TrainedMixtures
     num_triphones: int
 
 
 def train_senones(
     corpus: AlignmentCorpus,
     lexicon: Lexicon,
-    monophones: FlatStartResult,
+    monophones: TrainedMixtures,
     config: SenoneConfig,
     flat_start: TrainingSchedule,
     alignment: AlignmentConfig,
@@ -131,7 +131,7 @@ def train_senones(
         arguments = (corpus, lexicon, alignment, schedule.acoustic_scale, schedule.delta_order, path)
         num_passes = config.num_iterations + 1
         with (
-            worker_pool(num_processes, FlatStartWorker, *arguments) as run,
+            worker_pool(num_processes, PassWorker, *arguments) as run,
             progress("senones", num_passes * len(corpus.transcripts), "utterances") as meter,
         ):
             sums = _count(corpus, monophones, schedule, alignment, run, meter)
@@ -142,13 +142,13 @@ def train_senones(
             training.re_estimate(1, totals)
             for iteration in range(2, num_passes):
                 training.iterate(iteration, meter)
-    trained = FlatStartResult(training.gmm, training.hmm, training.log_likelihoods, training.report)
+    trained = TrainedMixtures(training.gmm, training.hmm, training.log_likelihoods, training.report)
     return SenoneResult(trained, sums.num_triphones)
 
 
 def _count(
     corpus: AlignmentCorpus,
-    monophones: FlatStartResult,
+    monophones: TrainedMixtures,
     schedule: TrainingSchedule,
     alignment: AlignmentConfig,
     run: Runner,

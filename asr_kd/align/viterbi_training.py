@@ -96,7 +96,7 @@ class ViterbiTraining:
         variance_floor: ``[D]``.
         schedule: Settings.
         alignment: Holds the share of utterances that may fail.
-        run: Maps tasks to results; see :class:`asr_kd.align.passes.FlatStartWorker`.
+        run: Maps tasks to results; see :class:`asr_kd.align.passes.PassWorker`.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,15 @@ from asr_kd.distill.split_writer import SplitWriter, finished_shards, refuse_dou
 from asr_kd.errors import ShardError
 
 FACTS_FILE = "facts.json"
+
+
+def begin_shard_set(folder: Path, facts: ShardSetFacts, shard_frames: int) -> ShardSetWriter:
+    """Return a writer that goes on with what is there, once shards with other facts are removed."""
+    try:
+        return ShardSetWriter(folder, facts, shard_frames)
+    except ShardError:
+        shutil.rmtree(folder)
+        return ShardSetWriter(folder, facts, shard_frames)
 
 
 class ShardSetWriter:

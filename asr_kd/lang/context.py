@@ -7,8 +7,6 @@ from typing import Any
 
 import kaldifst
 
-from asr_kd.lang.phones import UTTERANCE_EDGE
-
 Triphone = tuple[int, int, int]
 """Phone ids of the left neighbour, the phone itself and the right neighbour; 0 at an edge."""
 
@@ -35,9 +33,3 @@ def in_context(phone_fst: Any, disambiguation: Sequence[int] = ()) -> tuple[Any,
     copy = kaldifst.StdVectorFst(phone_fst)
     fst, labels = kaldifst.compose_context(list(disambiguation), _WIDTH, _CENTRE, copy)
     return fst, labels
-
-
-def triphones_of(phone_ids: Sequence[int]) -> list[Triphone]:
-    """Return each phone of a sequence with its neighbours."""
-    padded = [UTTERANCE_EDGE, *phone_ids, UTTERANCE_EDGE]
-    return list(zip(padded, phone_ids, padded[2:], strict=False))

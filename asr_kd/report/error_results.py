@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,16 +15,12 @@ from rich.text import Text
 from asr_kd.atomic import write_text
 from asr_kd.errors import StageError
 from asr_kd.report.cells import NONE, clock
-from asr_kd.report.results import Provenance
+from asr_kd.report.results import Provenance, ResultsModel, read_results_as
 
 COLUMNS = ("system", "T", "errors", "paper", "corrected", "paper", "on missing classes", "seeds")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ErrorRow(_Model):
+class ErrorRow(ResultsModel):
     """One system, over its seeds.
 
     Attributes:
@@ -54,7 +50,7 @@ class ErrorRow(_Model):
     paper_corrected: int | None = None
 
 
-class ErrorResults(_Model):
+class ErrorResults(ResultsModel):
     """Everything that an image recipe's ``results.json`` holds.
 
     Attributes:
@@ -91,14 +87,7 @@ def read_error_results(path: Path) -> ErrorResults:
     Raises:
         StageError: When it is missing or something else.
     """
-    if not path.is_file():
-        raise StageError("no results here", where=path, hint="run the score stage")
-    try:
-        return ErrorResults.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "file"
-        raise StageError(f"{key}: {first['msg']}", where=path, hint="run the score stage again") from None
+    return read_results_as(ErrorResults, path)
 
 
 def write_error_results(folder: Path, results: ErrorResults, json_name: str, markdown_name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,12 +16,17 @@ TEACHER = "teacher"
 """Names of systems that a recipe may have; others may stand beside them."""
 
 
-class _Model(BaseModel):
+ResultsKind = TypeVar("ResultsKind", bound=BaseModel)
+
+
+class ResultsModel(BaseModel):
+    """What stands in a ``results.json``."""
+
     # NaN would be written as null and not be read back; an unknown key is a newer or a foreign file.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Measure(_Model):
+class Measure(ResultsModel):
     """A rate as a fraction: mean over seeds, standard deviation over seeds, interval of the test set."""
 
     mean: float
@@ -29,7 +34,7 @@ class Measure(_Model):
     interval: Interval | None = None
 
 
-class WordErrors(_Model):
+class WordErrors(ResultsModel):
     """Counts of words, summed over seeds."""
 
     substitutions: int
@@ -38,7 +43,7 @@ class WordErrors(_Model):
     num_reference_words: int = Field(gt=0)
 
 
-class ResultRow(_Model):
+class ResultRow(ResultsModel):
     """One system on one split.
 
     Attributes:
@@ -68,7 +73,7 @@ class ResultRow(_Model):
     real_time_factor: float | None = None
 
 
-class Provenance(_Model):
+class Provenance(ResultsModel):
     """How the numbers can be made again.
 
     Attributes:
@@ -96,7 +101,7 @@ class Provenance(_Model):
     peak_memory_bytes: int | None = None
 
 
-class Setup(_Model):
+class Setup(ResultsModel):
     """What was chosen, and what to know about the data before believing the numbers.
 
     Attributes:
@@ -130,7 +135,7 @@ class Setup(_Model):
     extra: dict[str, str] = {}
 
 
-class TuningSurface(_Model):
+class TuningSurface(ResultsModel):
     """WER on dev over the two numbers that are tuned, and what was chosen.
 
     Attributes:
@@ -168,7 +173,7 @@ class TuningSurface(_Model):
         )
 
 
-class TrainingCurve(_Model):
+class TrainingCurve(ResultsModel):
     """One net's training, one value an epoch; a list that was not recorded is empty.
 
     Attributes:
@@ -197,7 +202,7 @@ class TrainingCurve(_Model):
         return self
 
 
-class Results(_Model):
+class Results(ResultsModel):
     """Everything that ``results.json`` holds."""
 
     format_version: Literal[1] = 1
@@ -231,10 +236,19 @@ def read_results(path: Path) -> Results:
     Raises:
         StageError: When it is missing or is not what :func:`write_results` writes.
     """
+    return read_results_as(Results, path)
+
+
+def read_results_as(kind: type[ResultsKind], path: Path) -> ResultsKind:
+    """Read a ``results.json`` of one kind of recipe.
+
+    Raises:
+        StageError: When it is missing or of another kind.
+    """
     if not path.is_file():
         raise StageError("no results here", where=path, hint="run the score stage")
     try:
-        return Results.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "file"

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
-from asr_kd.align.flat_start import FlatStartConfig, FlatStartResult, train_monophone
+from asr_kd.align.flat_start import FlatStartConfig, TrainedMixtures, train_monophone
 from asr_kd.align.forced import GmmScorer, Scorer, align_corpus
 from asr_kd.align.segments import pdf_counts
 from asr_kd.align.senones import SenoneConfig, train_senones
@@ -115,7 +115,7 @@ class AlignStage(Stage):
         summary["log-likelihood/frame"] = f"{trained.log_likelihoods[-1]:.2f}"
         return summary
 
-    def _train(self, work: WorkDir, lexicon: Lexicon) -> tuple[FlatStartResult, dict[str, Any]]:
+    def _train(self, work: WorkDir, lexicon: Lexicon) -> tuple[TrainedMixtures, dict[str, Any]]:
         """Train mixtures of monophones, then of triphones when the settings ask for them."""
         config = self.config
         topology = HmmTopology(config.num_states, config.silence_num_states)

@@ -22,9 +22,8 @@ from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors, tempered
 from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
-from asr_kd.distill.shard_writer import ShardSetWriter
+from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
-from asr_kd.errors import ShardError
 from asr_kd.extraction import ViewConfig, extract_split, view_name
 from asr_kd.progress import say, track
 from asr_kd.recogniser import System, SystemCard, feature_config
@@ -130,13 +129,7 @@ class EnsembleStage(Stage):
         device = str(self.student.train.torch_device())
         system = System.load(self.config.system(self.num_teachers), work.models, device)
         facts = self._facts(work, system, self._code(work, system))
-        try:
-            writer = ShardSetWriter(work.shards, facts, self.config.shard_frames)
-        except ShardError:
-            # Shards that an unfinished run began with other settings.
-            self.discard(work)
-            writer = ShardSetWriter(work.shards, facts, self.config.shard_frames)
-        with writer:
+        with begin_shard_set(work.shards, facts, self.config.shard_frames) as writer:
             for split in SHARD_SPLITS:
                 if split in work.splits():
                     for view in self.views.numbers() if split in VIEWED_SPLITS else (0,):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.block_source import StoreSource
 from asr_kd.data.manifest import is_drawn
-from asr_kd.data.windows import ContextWindow
+from asr_kd.data.windows import BatchSource, ContextWindow
 from asr_kd.errors import StageError
 from asr_kd.extraction import FeatureConfig
 from asr_kd.fingerprint import fingerprint
@@ -26,7 +25,7 @@ from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.train import distributed
 from asr_kd.train.checkpoint import discard_checkpoints
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.loop import FitResult, cross_entropy, fit
+from asr_kd.train.loop import FitResult, Loss, cross_entropy, fit
 
 _DEV_BATCH = 2048
 _POOL_FRAMES = 4_000_000
@@ -77,32 +76,66 @@ def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | 
     Returns:
         The model's card, with its training in ``provenance``.
     """
-    folder = work.models / name
     trained_as = fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
-    if (folder / CARD_FILE).is_file():
-        card = read_card(folder)
-        if card.provenance.get("trained_as") == trained_as:
-            say(f"{name}: trained before, skipped")
-            return card
-    card = new_card(work, config, search_path)
-    train_source = hard_source(work, config, "train", config.data_share)
-    dev_source = hard_source(work, config, "dev", 1.0)
-    torch.manual_seed(config.seed)
-    net = card.build_net()
-    training = work.training / f"{name}-{trained_as}"
-    result = fit(
-        net, train_source, dev_source, cross_entropy, config.train, training, seed=config.seed, name=name
+    return trained_before(work.models / name, trained_as) or train_net(
+        work.models / name,
+        work.training / name,
+        config,
+        new_card(work, config, search_path),
+        trained_as,
+        hard_source(work, config, "train", config.data_share),
+        hard_source(work, config, "dev", 1.0),
     )
-    card = card.model_copy(update={"provenance": provenance(config, trained_as, result)})
-    save_trained(folder, net, card, training)
+
+
+def trained_before(folder: Path, trained_as: str) -> ModelCard | None:
+    """Return the card of a model directory with a net that was trained just so, or None."""
+    if not (folder / CARD_FILE).is_file():
+        return None
+    card = read_card(folder)
+    if card.provenance.get("trained_as") != trained_as:
+        return None
+    say(f"{folder.name}: trained before, skipped")
     return card
 
 
-def save_trained(folder: Path, net: nn.Module, card: ModelCard, training: Path) -> None:
-    """Write the model directory of a net whose training is finished, and remove its checkpoints."""
+def train_net(
+    folder: Path,
+    training: Path,
+    config: NetConfig,
+    card: ModelCard,
+    trained_as: str,
+    train: BatchSource,
+    dev: BatchSource,
+    loss: Loss = cross_entropy,
+    facts: Mapping[str, Any] | None = None,
+) -> ModelCard:
+    """Train a net into a model directory, and remove its checkpoints when it is there.
+
+    Args:
+        folder: The model directory.
+        training: For checkpoints and logs; the fingerprint is added to its name.
+        config: The net, its training and seed.
+        card: Of the net before it is trained.
+        trained_as: Fingerprint of all that the trained net depends on.
+        train: Frames to learn.
+        dev: Frames that choose the epoch.
+        loss: What is minimised.
+        facts: For the card's ``provenance``, beside those of the training.
+
+    Returns:
+        The card, with its training in ``provenance``.
+    """
+    torch.manual_seed(config.seed)
+    net = card.build_net()
+    checkpoints = training.with_name(f"{training.name}-{trained_as}")
+    result = fit(net, train, dev, loss, config.train, checkpoints, seed=config.seed, name=folder.name)
+    facts = {**_provenance(config, trained_as, result), **(facts or {})}
+    card = card.model_copy(update={"provenance": facts})
     if distributed.is_first():
         save_model(folder, net, card)
-        discard_checkpoints(training)
+        discard_checkpoints(checkpoints)
+    return card
 
 
 def discard_models(work: WorkDir, names: Iterable[str]) -> None:
@@ -126,7 +159,7 @@ def new_card(work: WorkDir, config: NetConfig, search_path: Path | None) -> Mode
     )
 
 
-def provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[str, Any]:
+def _provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[str, Any]:
     """Return how a net was trained."""
     return {
         "trained_as": trained_as,

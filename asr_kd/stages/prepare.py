@@ -37,16 +37,26 @@ class CorpusConfig(Settings):
         Raises:
             ConfigError: For an unknown module or option.
         """
-        module = load_corpus_module(self.module)
-        try:
-            return module.options_type.model_validate(self.options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ConfigError(
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-                where=f"corpus.options of {self.module}",
-                expected=f"options {', '.join(module.options_type.model_fields)}",
-            ) from None
+        return parse_corpus_options(load_corpus_module(self.module).options_type, self.options, self.module)
+
+
+def parse_corpus_options(
+    options_type: type[CorpusOptions], options: dict[str, Any], module: str
+) -> CorpusOptions:
+    """Return a corpus module's options as it takes them.
+
+    Raises:
+        ConfigError: For an unknown option or a wrong value.
+    """
+    try:
+        return options_type.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=f"corpus.options of {module}",
+            expected=f"options {', '.join(options_type.model_fields)}",
+        ) from None
 
 
 class PrepareStage(Stage):

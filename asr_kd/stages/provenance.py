@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
@@ -15,6 +16,7 @@ import torch
 
 from asr_kd import __version__
 from asr_kd.report.results import Provenance
+from asr_kd.stages.base import WorkDir
 
 
 def describe_run(recipe: str, profile: str, argv: list[str]) -> Provenance:
@@ -34,6 +36,15 @@ def describe_run(recipe: str, profile: str, argv: list[str]) -> Provenance:
         version=__version__,
         date=time.strftime("%Y-%m-%d"),
     )
+
+
+def with_run_facts(provenance: Provenance, work: WorkDir, seeds: dict[str, int]) -> Provenance:
+    """Return a provenance with seeds, the times of the finished stages and the peak memory."""
+    markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
+    markers.sort(key=lambda marker: marker["finished"])
+    seconds = {marker["stage"]: marker["seconds"] for marker in markers}
+    update = {"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
+    return provenance.model_copy(update=update)
 
 
 def peak_memory_bytes() -> int:

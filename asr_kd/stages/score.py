@@ -31,7 +31,7 @@ from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
 from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, STUDENT
 from asr_kd.stages.labels import alignment_facts
-from asr_kd.stages.provenance import peak_memory_bytes
+from asr_kd.stages.provenance import with_run_facts
 
 RESULTS_FILE = "results.json"
 MARKDOWN_FILE = "RESULTS.md"
@@ -96,7 +96,7 @@ class ScoreStage(Stage):
             compared = [scores[group] for group in (CONTROL, STUDENT) if group in scores]
             rows += result_rows(scores[BASELINE], scores[ENSEMBLE], compared, split, bootstrap)
         results = Results(
-            provenance=self._provenance(work, systems),
+            provenance=with_run_facts(self.provenance, work, _seeds(work, systems)),
             setup=_setup(work, self.loss, len(systems[ENSEMBLE])),
             rows=tuple(rows),
             tuning=tuple(_tuning(work, group) for group in systems),
@@ -105,17 +105,6 @@ class ScoreStage(Stage):
         write_results(work.root / RESULTS_FILE, results)
         write_text(work.root / MARKDOWN_FILE, results_markdown(results))
         return {}
-
-    def _provenance(self, work: WorkDir, systems: dict[str, list[str]]) -> Provenance:
-        markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
-        markers.sort(key=lambda marker: marker["finished"])
-        seconds = {marker["stage"]: marker["seconds"] for marker in markers}
-        seeds = {
-            name: model_seeds(work, name)[0] for group in _SINGLE_NETS for name in systems.get(group, [])
-        }
-        return self.provenance.model_copy(
-            update={"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
-        )
 
 
 def speakers(work: WorkDir, split: str) -> dict[str, str]:
@@ -175,6 +164,10 @@ def model_seeds(work: WorkDir, name: str) -> list[int]:
     """Return the seeds of the nets that make up a decoded system."""
     facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
     return [read_card(work.models / model).provenance["seed"] for model in facts["models"]]
+
+
+def _seeds(work: WorkDir, systems: dict[str, list[str]]) -> dict[str, int]:
+    return {name: model_seeds(work, name)[0] for group in _SINGLE_NETS for name in systems.get(group, [])}
 
 
 def _write_listings(work: WorkDir, group: str, names: list[str], measured: SystemScores, split: str) -> None:

@@ -11,8 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from asr_kd.am.checkpoint import CARD_FILE as MODEL_CARD_FILE
-from asr_kd.am.checkpoint import FrontendCard, ModelCard, read_card
+from asr_kd.am.checkpoint import FrontendCard, ModelCard
 from asr_kd.data.windows import Batch
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
 from asr_kd.distill.loss import NO_LABEL, distillation_loss
@@ -22,13 +21,11 @@ from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.targets import soft_targets
 from asr_kd.errors import ShardError
 from asr_kd.fingerprint import fingerprint
-from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
-from asr_kd.stages.nets import NetConfig, discard_models, provenance, save_trained
+from asr_kd.stages.nets import NetConfig, discard_models, train_net, trained_before
 from asr_kd.stages.teachers import spread
 from asr_kd.train import distributed
-from asr_kd.train.loop import fit
 from asr_kd.train.parallel import run_side_by_side
 
 LEARNT_SPLITS = ("train", "transfer")
@@ -204,32 +201,17 @@ def train_student(
     learnt = [split for split in splits if split in header.splits]
     loss_settings = config.loss_settings()
     trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
-    if (folder / MODEL_CARD_FILE).is_file():
-        card = read_card(folder)
-        if card.provenance.get("trained_as") == trained_as:
-            say(f"{folder.name}: trained before, skipped")
-            return card
-    card = _new_card(header, net_config)
-    torch.manual_seed(net_config.seed)
-    net = card.build_net()
-    checkpoints = training.with_name(f"{training.name}-{trained_as}")
-    result = fit(
-        net,
+    return trained_before(folder, trained_as) or train_net(
+        folder,
+        training,
+        net_config,
+        _new_card(header, net_config),
+        trained_as,
         _source(shard_set, config, net_config, learnt),
         _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
         DistillationLoss(config, temperature),
-        net_config.train,
-        checkpoints,
-        seed=net_config.seed,
-        name=folder.name,
+        {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)},
     )
-    facts = {
-        **provenance(net_config, trained_as, result),
-        "loss": {**loss_settings, "temperature": temperature},
-    }
-    card = card.model_copy(update={"provenance": {**facts, "teachers": list(header.teachers)}})
-    save_trained(folder, net, card, checkpoints)
-    return card
 
 
 def _expected_fields(net: NetConfig) -> dict[str, object]:

@@ -11,9 +11,9 @@ import torch
 
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.loss import distillation_loss
-from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.targets import SoftTargets
+from tests.support.shard_sets import facts
 
 NUM_SENONES, KEPT = 14_000, 24
 
@@ -70,24 +70,11 @@ def test_a_step_stays_within_one_and_a_half_times_the_logits():
 
 def memory_of_writing(num_utterances):
     num_senones = 3000
-    facts = ShardSetFacts(
-        averaging="arithmetic",
-        temperature=2.0,
-        code=TopK(k=20),
-        teachers=("aa",),
-        frontend={},
-        cmvn="none",
-        feature_dim=40,
-        frame_shift=0.01,
-        alignment="al",
-        tree="tr",
-        num_senones=num_senones,
-        prior=(1 / num_senones,) * num_senones,
-        window={"left": 0, "right": 0},
-    )
+    prior = (1 / num_senones,) * num_senones
+    the_facts = facts(code=TopK(k=20), feature_dim=40, num_senones=num_senones, prior=prior)
     log_q = torch.randn(20, num_senones).repeat_interleave(10, 0).log_softmax(1)
     with tempfile.TemporaryDirectory() as folder:
-        with ShardSetWriter(Path(folder), facts, shard_frames=1000) as writer:
+        with ShardSetWriter(Path(folder), the_facts, shard_frames=1000) as writer:
             for number in range(num_utterances):
                 # Made anew, as by teachers: 200 frames are 2.4 MB, and would pile up if they were kept.
                 writer.add("train", f"utt-{number}", torch.zeros(200, 40), None, log_q.clone())

@@ -13,13 +13,13 @@ from asr_kd.data.windows import ContextWindow
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.kept_code import Nucleus, Threshold, TopK
 from asr_kd.distill.sampled_code import Sampled
-from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import make_code
 from asr_kd.errors import ShardError
 from asr_kd.fingerprint import file_sha256
+from tests.support.shard_sets import facts
 
 NUM_SENONES = 30
 LENGTHS = [9, 1, 200, 33]
@@ -33,22 +33,14 @@ def log_posteriors(seed, num_frames):
 
 
 def write(folder):
-    facts = ShardSetFacts(
-        averaging="arithmetic",
-        temperature=2.0,
-        code=TopK(k=4),
+    the_facts = facts(
         teachers=("aa",),
-        frontend={"name": "fbank"},
-        cmvn="none",
         feature_dim=2,
-        frame_shift=0.01,
-        alignment="al",
-        tree="tr",
         num_senones=NUM_SENONES,
         prior=(1 / NUM_SENONES,) * NUM_SENONES,
         window={"left": 1, "right": 1},
     )
-    with ShardSetWriter(folder, facts) as writer:
+    with ShardSetWriter(folder, the_facts) as writer:
         for seed, num_frames in enumerate(LENGTHS):
             labels = torch.zeros(num_frames, dtype=torch.int32)
             features = torch.ones(num_frames, 2)

@@ -13,7 +13,6 @@ from asr_kd.distill.ensemble import ensemble_log_posteriors, tempered_log_poster
 from asr_kd.distill.kept_code import Nucleus, Threshold, TopK
 from asr_kd.distill.merge import merge_teachers
 from asr_kd.distill.sampled_code import Sampled, SampledCode
-from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
@@ -21,6 +20,7 @@ from asr_kd.distill.sparse import make_code
 from asr_kd.distill.targets import SoftTargets, dense_posteriors, soft_targets
 from asr_kd.distill.teacher_gain import teacher_gain
 from asr_kd.errors import ShardError
+from tests.support import shard_sets
 
 NUM_SENONES, NUM_TEACHERS, TEMPERATURE = 40, 3, 2.0
 LENGTHS = {"u.1": 9, "u.2": 30, "u.3": 1, "u.4": 17}
@@ -28,22 +28,16 @@ LENGTHS = {"u.1": 9, "u.2": 30, "u.3": 1, "u.4": 17}
 
 def facts(**changes):
     fields = {
-        "averaging": "arithmetic",
         "temperature": TEMPERATURE,
         "code": Dense(),
         "teachers": ("aa", "bb", "cc"),
-        "frontend": {"name": "fbank"},
-        "cmvn": "none",
         "feature_dim": 2,
-        "frame_shift": 0.01,
-        "alignment": "al",
-        "tree": "tr",
         "num_senones": NUM_SENONES,
         "prior": tuple(prior().tolist()),
         "window": {"left": 0, "right": 0},
         "keep_apart": True,
     }
-    return ShardSetFacts(**{**fields, **changes})
+    return shard_sets.facts(**{**fields, **changes})
 
 
 def prior():

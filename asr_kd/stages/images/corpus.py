@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from asr_kd.am.checkpoint import FrontendCard, ModelCard
 from asr_kd.am.prior import log_prior
@@ -20,10 +19,10 @@ from asr_kd.data.block_source import StoreSource
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore
 from asr_kd.data.images import PixelSource
 from asr_kd.data.windows import ContextWindow
-from asr_kd.errors import ConfigError
 from asr_kd.extraction import FeatureConfig
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
+from asr_kd.stages.prepare import parse_corpus_options
 from data_prep.common import CorpusOptions
 from data_prep.registry import load_image_module
 
@@ -52,16 +51,7 @@ class ImageCorpusConfig(Settings):
         Raises:
             ConfigError: For an unknown module or option.
         """
-        module = load_image_module(self.module)
-        try:
-            return module.options_type.model_validate(self.options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ConfigError(
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-                where=f"corpus.options of {self.module}",
-                expected=f"options {', '.join(module.options_type.model_fields)}",
-            ) from None
+        return parse_corpus_options(load_image_module(self.module).options_type, self.options, self.module)
 
 
 class ImagePrepareStage(Stage):

@@ -16,9 +16,8 @@ from asr_kd.data.images import pixel_values
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
-from asr_kd.distill.shard_writer import ShardSetWriter
+from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig
-from asr_kd.errors import ShardError
 from asr_kd.progress import track
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
@@ -88,13 +87,7 @@ class ImageEnsembleStage(Stage):
         corpus = ImageCorpus.open(work)
         models = [load_model(work.models / teacher_name(index)) for index in range(self.config.num_teachers)]
         facts = self._facts(corpus, models)
-        try:
-            writer = ShardSetWriter(work.shards, facts, self.config.shard_images)
-        except ShardError:
-            # Shards that an unfinished run began with other settings.
-            self.discard(work)
-            writer = ShardSetWriter(work.shards, facts, self.config.shard_images)
-        with writer:
+        with begin_shard_set(work.shards, facts, self.config.shard_images) as writer:
             for split in ("train", DEV):
                 self._label(corpus, models, writer, split)
         header = writer.finish()

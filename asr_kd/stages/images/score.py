@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from asr_kd.stages.images.corpus import ImageCorpus
 from asr_kd.stages.images.ensemble import ImageEnsembleConfig
 from asr_kd.stages.images.students import ImageStudentConfig
 from asr_kd.stages.images.teachers import ImageTeachersConfig
-from asr_kd.stages.provenance import peak_memory_bytes
+from asr_kd.stages.provenance import with_run_facts
 from asr_kd.stages.score import MARKDOWN_FILE, RESULTS_FILE
 
 
@@ -77,8 +76,9 @@ class ImageScoreStage(Stage):
         rows = self._teacher_rows(work, scored)
         for student in track(self.students, "score", len(self.students), "systems"):
             rows.append(_student_row(work, corpus, scored, student, self.ensemble.temperature))
+        seeds = {f"{row.system}-{index + 1}": seed for row in rows for index, seed in enumerate(row.seeds)}
         results = ErrorResults(
-            provenance=self._provenance(work, rows),
+            provenance=with_run_facts(self.provenance, work, seeds),
             split=self.config.split,
             num_images=len(scored.labels),
             rows=tuple(rows),
@@ -105,14 +105,6 @@ class ImageScoreStage(Stage):
                 ErrorRow(system=f"ensemble of {used}", seeds=seeds[:used], errors=(scored.errors(averaged),))
             )
         return rows
-
-    def _provenance(self, work: WorkDir, rows: Sequence[ErrorRow]) -> Provenance:
-        markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
-        markers.sort(key=lambda marker: marker["finished"])
-        seeds = {f"{row.system}-{index + 1}": seed for row in rows for index, seed in enumerate(row.seeds)}
-        seconds = {marker["stage"]: marker["seconds"] for marker in markers}
-        update = {"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
-        return self.provenance.model_copy(update=update)
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import Field
 
-from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card
+from asr_kd.am.checkpoint import ModelCard
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.fingerprint import fingerprint
-from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import PIXELS, ImageCorpus
-from asr_kd.stages.nets import NetConfig, WindowConfig, discard_models, provenance, save_trained
+from asr_kd.stages.nets import NetConfig, WindowConfig, discard_models, train_net, trained_before
 from asr_kd.stages.teachers import spread, teacher_name
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.loop import cross_entropy, fit
 from asr_kd.train.parallel import run_side_by_side
 
 _DEV_BATCH = 2048
@@ -94,27 +91,13 @@ def train_on_images(work: WorkDir, net_config: NetConfig, name: str, max_shift: 
     corpus = ImageCorpus.open(work)
     identity = {"net": net_config.model_dump(mode="json"), "max_shift": max_shift}
     trained_as = fingerprint({**identity, "corpus": corpus.fingerprint})
-    folder = work.models / name
-    if (folder / CARD_FILE).is_file():
-        card = read_card(folder)
-        if card.provenance.get("trained_as") == trained_as:
-            say(f"{name}: trained before, skipped")
-            return card
-    card = corpus.card(net_config.model)
-    torch.manual_seed(net_config.seed)
-    net = card.build_net()
-    training = work.training / f"{name}-{trained_as}"
     train, seed = net_config.train, net_config.seed
-    result = fit(
-        net,
+    return trained_before(work.models / name, trained_as) or train_net(
+        work.models / name,
+        work.training / name,
+        net_config,
+        corpus.card(net_config.model),
+        trained_as,
         corpus.source("train", train.batch_size, seed, max_shift),
         corpus.source("dev", _DEV_BATCH, seed),
-        cross_entropy,
-        train,
-        training,
-        seed=seed,
-        name=name,
     )
-    card = card.model_copy(update={"provenance": provenance(net_config, trained_as, result)})
-    save_trained(folder, net, card, training)
-    return card

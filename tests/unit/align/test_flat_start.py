@@ -9,26 +9,16 @@ import numpy as np
 import pytest
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
-from asr_kd.align.flat_start import FlatStartConfig, FlatStartResult, train_monophone
+from asr_kd.align.flat_start import FlatStartConfig, TrainedMixtures, train_monophone
 from asr_kd.align.forced import GmmScorer, align_corpus
 from asr_kd.align.segments import segments
 from asr_kd.align.viterbi import AlignmentConfig
 from asr_kd.data.frame_store import FrameStoreWriter
 from asr_kd.errors import AlignmentError, LexiconError
 from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
-from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.phones import PhoneSet
+from tests.support.spoken_words import LEXICON
 
-LEXICON = Lexicon(
-    {
-        "tea": (("T", "I"),),
-        "eat": (("I", "T"),),
-        "to": (("T", "U"), ("T", "A")),
-        "sat": (("S", "A", "T"),),
-        "sue": (("S", "U"),),
-        "as": (("A", "S"),),
-    }
-)
 HMM = monophone_hmm(PhoneSet.from_lexicon(LEXICON), HmmTopology(2, 2))
 CONFIG = FlatStartConfig(
     num_iterations=12,
@@ -85,12 +75,12 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Synthetic:
 
 
 @pytest.fixture(scope="module")
-def trained(synthetic: Synthetic) -> FlatStartResult:
+def trained(synthetic: Synthetic) -> TrainedMixtures:
     return train_monophone(synthetic.corpus, LEXICON, HMM, CONFIG, ALIGNMENT)
 
 
 def aligned_with(
-    synthetic: Synthetic, trained: FlatStartResult, num_processes: int = 1
+    synthetic: Synthetic, trained: TrainedMixtures, num_processes: int = 1
 ) -> dict[str, np.ndarray]:
     scorer = GmmScorer(trained.gmm, CONFIG.acoustic_scale, CONFIG.delta_order)
     report = AlignmentReport()
@@ -98,7 +88,7 @@ def aligned_with(
     return dict(aligned)
 
 
-def test_flat_start_recovers_the_segments(synthetic: Synthetic, trained: FlatStartResult) -> None:
+def test_flat_start_recovers_the_segments(synthetic: Synthetic, trained: TrainedMixtures) -> None:
     aligned = aligned_with(synthetic, trained)
     assert list(aligned) == list(synthetic.corpus.transcripts)
     num_same, errors = 0, []
@@ -115,7 +105,7 @@ def test_flat_start_recovers_the_segments(synthetic: Synthetic, trained: FlatSta
     assert frames_right > 0.95
 
 
-def test_likelihood_rises_and_self_loops_are_found(trained: FlatStartResult) -> None:
+def test_likelihood_rises_and_self_loops_are_found(trained: TrainedMixtures) -> None:
     likelihoods = np.array(trained.log_likelihoods)
     assert len(likelihoods) == CONFIG.num_iterations
     assert likelihoods[-1] > likelihoods[0] + 1.0
@@ -124,7 +114,7 @@ def test_likelihood_rises_and_self_loops_are_found(trained: FlatStartResult) -> 
     assert trained.report.summary() == f"aligned {NUM_UTTERANCES} of {NUM_UTTERANCES}"
 
 
-def test_number_of_processes_changes_nothing(synthetic: Synthetic, trained: FlatStartResult) -> None:
+def test_number_of_processes_changes_nothing(synthetic: Synthetic, trained: TrainedMixtures) -> None:
     short = FlatStartConfig(num_iterations=3, realign_iterations=(1, 2), delta_order=0, total_gaussians=20)
     alone = train_monophone(synthetic.corpus, LEXICON, HMM, short, ALIGNMENT)
     together = train_monophone(synthetic.corpus, LEXICON, HMM, short, ALIGNMENT, num_processes=2)
@@ -226,6 +216,6 @@ def test_the_scratch_file_is_removed(synthetic: Synthetic, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_hmm_file_survives_training(trained: FlatStartResult, tmp_path: Path) -> None:
+def test_an_hmm_file_survives_training(trained: TrainedMixtures, tmp_path: Path) -> None:
     trained.hmm.save(tmp_path / "hmm.json")
     assert Hmm.load(tmp_path / "hmm.json").fingerprint == trained.hmm.fingerprint != HMM.fingerprint

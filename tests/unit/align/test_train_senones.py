@@ -9,29 +9,18 @@ import numpy as np
 import pytest
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
-from asr_kd.align.flat_start import FlatStartConfig, FlatStartResult, train_monophone
+from asr_kd.align.flat_start import FlatStartConfig, TrainedMixtures, train_monophone
 from asr_kd.align.forced import GmmScorer, align_corpus
 from asr_kd.align.segments import segments
 from asr_kd.align.senones import SenoneConfig, SenoneResult, train_senones
 from asr_kd.align.viterbi import AlignmentConfig
 from asr_kd.data.frame_store import FrameStoreWriter
 from asr_kd.errors import AlignmentError, LexiconError
-from asr_kd.lang.context import triphones_of
 from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
-from asr_kd.lang.lexicon import Lexicon
-from asr_kd.lang.phones import PhoneSet
+from asr_kd.lang.phones import UTTERANCE_EDGE, PhoneSet
 from asr_kd.lang.triphone_tree import TriphoneTree
+from tests.support.spoken_words import LEXICON
 
-LEXICON = Lexicon(
-    {
-        "tea": (("T", "I"),),
-        "eat": (("I", "T"),),
-        "to": (("T", "U"), ("T", "A")),
-        "sat": (("S", "A", "T"),),
-        "sue": (("S", "U"),),
-        "as": (("A", "S"),),
-    }
-)
 PHONES = PhoneSet.from_lexicon(LEXICON)  # SIL A I S T U
 TOPOLOGY = HmmTopology(2, 2)
 FLAT_START = FlatStartConfig(
@@ -48,6 +37,11 @@ CONFIG = SenoneConfig(
 )  # fmt: skip
 DIM = 8
 NUM_UTTERANCES = 80
+
+
+def triphones_of(phone_ids):
+    padded = [UTTERANCE_EDGE, *phone_ids, UTTERANCE_EDGE]
+    return list(zip(padded, phone_ids, padded[2:], strict=False))
 
 
 def true_tree() -> TriphoneTree:
@@ -118,13 +112,13 @@ def draw_senones(words: list[str], tree: TriphoneTree, rng: np.random.Generator)
 
 
 @pytest.fixture(scope="module")
-def monophones(synthetic: Synthetic) -> FlatStartResult:
+def monophones(synthetic: Synthetic) -> TrainedMixtures:
     hmm = monophone_hmm(PHONES, TOPOLOGY)
     return train_monophone(synthetic.corpus, LEXICON, hmm, FLAT_START, ALIGNMENT)
 
 
 @pytest.fixture(scope="module")
-def senones(synthetic: Synthetic, monophones: FlatStartResult) -> SenoneResult:
+def senones(synthetic: Synthetic, monophones: TrainedMixtures) -> SenoneResult:
     return train_senones(synthetic.corpus, LEXICON, monophones, CONFIG, FLAT_START, ALIGNMENT)
 
 
@@ -154,7 +148,7 @@ def seen_triphones(synthetic: Synthetic) -> set[tuple[int, int, int]]:
 
 
 def test_likelihood_and_alignment_are_better_than_the_monophones(
-    synthetic: Synthetic, monophones: FlatStartResult, senones: SenoneResult
+    synthetic: Synthetic, monophones: TrainedMixtures, senones: SenoneResult
 ) -> None:
     assert len(senones.trained.log_likelihoods) == CONFIG.num_iterations
     assert senones.trained.log_likelihoods[-1] > monophones.log_likelihoods[-1] + 0.1
@@ -180,7 +174,7 @@ def test_likelihood_and_alignment_are_better_than_the_monophones(
 
 
 def test_number_of_processes_changes_nothing(
-    synthetic: Synthetic, monophones: FlatStartResult, senones: SenoneResult
+    synthetic: Synthetic, monophones: TrainedMixtures, senones: SenoneResult
 ) -> None:
     arguments = (synthetic.corpus, LEXICON, monophones, CONFIG, FLAT_START, ALIGNMENT)
     together = train_senones(*arguments, num_processes=2)
@@ -189,7 +183,7 @@ def test_number_of_processes_changes_nothing(
 
 
 def test_given_questions_find_the_tree_that_made_the_features(
-    synthetic: Synthetic, monophones: FlatStartResult
+    synthetic: Synthetic, monophones: TrainedMixtures
 ) -> None:
     given = CONFIG.model_copy(update={"questions": (("T",), ("S", "SIL")), "num_iterations": 1})
     result = train_senones(synthetic.corpus, LEXICON, monophones, given, FLAT_START, ALIGNMENT)
@@ -200,7 +194,7 @@ def test_given_questions_find_the_tree_that_made_the_features(
 
 
 def test_what_cannot_be_is_refused_before_training(
-    synthetic: Synthetic, monophones: FlatStartResult, tmp_path: Path
+    synthetic: Synthetic, monophones: TrainedMixtures, tmp_path: Path
 ) -> None:
     hmm = monophone_hmm(PHONES, TOPOLOGY)
     with pytest.raises(AlignmentError, match=r"num_leaves: fewer senones .* expected 12 or more.* got 11"):

@@ -24,7 +24,7 @@ def splits(**changes: list[Utterance]) -> dict[str, list[Utterance]]:
 
 def write(folder: Path, parts: dict[str, list[Utterance]], **changes: object) -> None:
     settings = {"lexicon": [("A", ("AH",))], "source": "made", "licence": "none", "options": CorpusOptions()}
-    write_corpus(folder, name="toy", splits=parts, **{**settings, **changes})  # type: ignore[arg-type]
+    write_corpus(folder, name="toy", splits=parts, **{**settings, **changes})  # type: ignore[arg-type]  # any settings
 
 
 def test_built_in_corpora_are_found_by_name() -> None:

@@ -14,12 +14,12 @@ from asr_kd.distill.ensemble import ensemble_log_posteriors
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss, teacher_logits
 from asr_kd.distill.loss import NO_LABEL
-from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.errors import AsrKdError, ShardError
 from asr_kd.stages.student import StudentConfig
+from tests.support.shard_sets import facts
 
 NUM_SENONES = 7
 WINDOW = ContextWindow(0, 0)
@@ -27,23 +27,17 @@ WINDOW = ContextWindow(0, 0)
 
 def shard_set(folder, logits, temperature=1.0, averaging="arithmetic", code=None) -> ShardSet:
     """Write one utterance that is labelled by one teacher for each of the logits ``[N, T, S]``."""
-    facts = ShardSetFacts(
+    the_facts = facts(
         averaging=averaging,
         temperature=temperature,
         code=code or Dense(),
         teachers=tuple(f"teacher {index}" for index in range(len(logits))),
-        frontend={"name": "none"},
-        cmvn="none",
         feature_dim=1,
-        frame_shift=0.01,
-        alignment="a",
-        tree="t",
         num_senones=NUM_SENONES,
         prior=(1 / NUM_SENONES,) * NUM_SENONES,
-        window={"left": 0, "right": 0},
     )
     log_q = ensemble_log_posteriors(logits, temperature, averaging)
-    with ShardSetWriter(folder, facts) as writer:
+    with ShardSetWriter(folder, the_facts) as writer:
         # The feature is the frame's number, by which a shuffled frame is known again.
         frames = torch.arange(logits.shape[1])
         writer.add("train", "u1", frames[:, None].float(), frames % NUM_SENONES, log_q)
