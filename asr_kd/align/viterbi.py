@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.errors import AlignmentError, ModelError
-from asr_kd.lang.context import Triphone
+from asr_kd.lang.context import Triphone, triphones_of
 from asr_kd.lang.hmm import Hmm, expand_to_states
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.phones import UTTERANCE_EDGE
@@ -146,8 +146,7 @@ def _transcript_triphones(words: Sequence[str], lexicon: Lexicon, hmm: Hmm) -> s
     for part, before, after in zip(parts, ends, starts, strict=False):
         for phones in part:
             for left, right in product(before, after):
-                padded = [left, *phones, right]
-                found.update(zip(padded, phones, padded[2:], strict=False))
+                found.update(triphones_of(phones, left, right))
     return found
 
 

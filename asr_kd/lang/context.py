@@ -7,6 +7,8 @@ from typing import Any
 
 import kaldifst
 
+from asr_kd.lang.phones import UTTERANCE_EDGE
+
 Triphone = tuple[int, int, int]
 """Phone ids of the left neighbour, the phone itself and the right neighbour; 0 at an edge."""
 
@@ -33,3 +35,11 @@ def in_context(phone_fst: Any, disambiguation: Sequence[int] = ()) -> tuple[Any,
     copy = kaldifst.StdVectorFst(phone_fst)
     fst, labels = kaldifst.compose_context(list(disambiguation), _WIDTH, _CENTRE, copy)
     return fst, labels
+
+
+def triphones_of(
+    phone_ids: Sequence[int], left: int = UTTERANCE_EDGE, right: int = UTTERANCE_EDGE
+) -> list[Triphone]:
+    """Return each phone of a sequence with its neighbours; ``left`` and ``right`` are those at its ends."""
+    padded = [left, *phone_ids, right]
+    return list(zip(padded, phone_ids, padded[2:], strict=False))

@@ -16,8 +16,9 @@ from asr_kd.align.senones import SenoneConfig, SenoneResult, train_senones
 from asr_kd.align.viterbi import AlignmentConfig
 from asr_kd.data.frame_store import FrameStoreWriter
 from asr_kd.errors import AlignmentError, LexiconError
+from asr_kd.lang.context import triphones_of
 from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
-from asr_kd.lang.phones import UTTERANCE_EDGE, PhoneSet
+from asr_kd.lang.phones import PhoneSet
 from asr_kd.lang.triphone_tree import TriphoneTree
 from tests.support.spoken_words import LEXICON
 
@@ -37,11 +38,6 @@ CONFIG = SenoneConfig(
 )  # fmt: skip
 DIM = 8
 NUM_UTTERANCES = 80
-
-
-def triphones_of(phone_ids):
-    padded = [UTTERANCE_EDGE, *phone_ids, UTTERANCE_EDGE]
-    return list(zip(padded, phone_ids, padded[2:], strict=False))
 
 
 def true_tree() -> TriphoneTree:
