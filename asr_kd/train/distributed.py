@@ -7,6 +7,7 @@ so that the number of ranks changes nothing but rounding. A loss that is a mean 
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ def process_group() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
+    # torch's optimisers import this. Imported after the group is made it keeps the group alive for good
+    # (torch 2.13), and the group's threads then abort the interpreter now and then while it ends.
+    importlib.import_module("torch._dynamo")
     dist.init_process_group(backend, timeout=_LONGEST_WAIT)
     if not is_first():
         be_silent()

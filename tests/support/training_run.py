@@ -155,6 +155,12 @@ def main() -> None:
             torch.save(trained.state_dict(), folder / "final.pt")
             (folder / "steps.json").write_text(json.dumps(steps))
             (folder / "epochs.json").write_text(json.dumps([row.model_dump() for row in result.epochs]))
+    (folder / f"threads-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(thread_names()))
+
+
+def thread_names() -> list[str]:
+    """Return what this process's threads are called, where the system tells it."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
 if __name__ == "__main__":
