@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr_kd.pipeline import Pipeline
 from asr_kd.report.results import Provenance
+from asr_kd.stages.acoustics import MixtureCard
 from asr_kd.stages.align import AlignStage
 from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.decode import DecodeStage
@@ -50,6 +51,7 @@ def build_stages(
             recipe.ensemble.system(len(teachers)),
             num_students=recipe.student.count,
             num_controls=recipe.control.count,
+            mixtures=MixtureCard(recipe.align.features.key, recipe.align.flat_start.delta_order),
         ),
         ScoreStage(
             recipe.score,

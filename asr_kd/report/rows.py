@@ -70,7 +70,7 @@ def result_rows(
     Raises:
         ScoringError: When systems were scored on different utterances.
     """
-    rows = [_row(baseline, split, bootstrap), _row(ensemble, split, bootstrap)]
+    rows = [result_row(baseline, split, bootstrap), result_row(ensemble, split, bootstrap)]
     for system in others:
         gains = {
             "wer_gain": _gain(
@@ -80,11 +80,16 @@ def result_rows(
                 baseline.correct_frames(), ensemble.correct_frames(), system.correct_frames(), bootstrap
             ),
         }
-        rows.append(_row(system, split, bootstrap).model_copy(update=gains))
+        rows.append(result_row(system, split, bootstrap).model_copy(update=gains))
     return rows
 
 
-def _row(scores: SystemScores, split: str, bootstrap: Bootstrap) -> ResultRow:
+def result_row(scores: SystemScores, split: str, bootstrap: Bootstrap) -> ResultRow:
+    """Return one system's row, which is compared with no other.
+
+    Raises:
+        ScoringError: When words and frames were scored for different numbers of runs.
+    """
     if scores.words and scores.frames and len(scores.words) != len(scores.frames):
         raise ScoringError(
             "words and frames were scored for different numbers of runs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +25,11 @@ from asr_kd.errors import StageError
 from asr_kd.lang.arpa import write_arpa
 from asr_kd.lang.lexicon import read_lexicon
 from asr_kd.progress import say, track
-from asr_kd.recogniser import System, SystemCard, posterior_stream, save_recogniser
+from asr_kd.recogniser import SystemCard, save_recogniser
 from asr_kd.score.frame_accuracy import FrameCounts, count_frames
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import num_errors, score
+from asr_kd.stages.acoustics import Acoustics, MixtureCard, load_acoustics
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
@@ -36,8 +37,12 @@ from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import control_name
 
 BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
+MIXTURES = "gmm"
 
 _RTF_SECONDS = 60.0
+
+Members = Mapping[str, SystemCard | MixtureCard]
+"""Seeds of one system by their name; they share what is tuned."""
 
 
 class DecodingConfig(Settings):
@@ -49,9 +54,11 @@ class DecodingConfig(Settings):
         acoustic_scales: Tried on dev, rising; the inverse is the LM scale.
         insertion_penalties: Tried on dev, rising.
         tune_utterances: Most dev utterances that tuning decodes, spread evenly over dev.
+        tune_seeds: Most seeds of a system whose errors tuning adds up.
         silence_probability: Of silence between words.
         num_processes: Of the decoder.
         splits: What is decoded and scored; a sweep leaves test out.
+        mixtures: Whether the aligner's mixtures are decoded too, as the system ``gmm``.
     """
 
     beam: float = Field(13.0, gt=0)
@@ -59,9 +66,11 @@ class DecodingConfig(Settings):
     acoustic_scales: tuple[float, ...] = (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.45, 0.7, 1.0)
     insertion_penalties: tuple[float, ...] = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
     tune_utterances: int = Field(200, ge=1)
+    tune_seeds: int = Field(3, ge=1)
     silence_probability: float = Field(0.5, ge=0, lt=1)
     num_processes: int = Field(2, ge=1)
     splits: tuple[Literal["dev", "test"], ...] = Field(("dev", "test"), min_length=1)
+    mixtures: bool = False
 
     def grid(self) -> TuningGrid:
         """Return the values to choose from."""
@@ -81,6 +90,7 @@ class DecodeStage(Stage):
         ensemble: The teachers as a system.
         num_students: How many seeds of the student there are.
         num_controls: How many seeds of the control there are.
+        mixtures: The aligner's mixtures as a system, decoded when the settings ask for it.
     """
 
     name = "decode"
@@ -93,12 +103,14 @@ class DecodeStage(Stage):
         ensemble: SystemCard,
         num_students: int,
         num_controls: int = 0,
+        mixtures: MixtureCard | None = None,
     ) -> None:
         self.config = config
         self.lm = lm
         self.ensemble = ensemble
         self.num_students = num_students
         self.num_controls = num_controls
+        self.mixtures = mixtures if config.mixtures else None
 
     def settings(self) -> dict[str, Any]:
         """Return search, language model and systems."""
@@ -120,7 +132,7 @@ class DecodeStage(Stage):
         summary = self._build_graph(work)
         groups = self._groups(work)
         for group, members in groups.items():
-            tuning = self._tune(work, group, next(iter(members.values())))
+            tuning = self._tune(work, group, members)
             search = replace(
                 self.config.search(),
                 acoustic_scale=tuning.best.acoustic_scale,
@@ -129,17 +141,19 @@ class DecodeStage(Stage):
             for name, card in members.items():
                 self._decode_system(work, name, card, search)
             first = next(iter(members.values()))
-            save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
+            if isinstance(first, SystemCard):
+                save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
             summary[group] = f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
         write_json(work.decode / "systems.json", {group: list(members) for group, members in groups.items()})
         return summary
 
-    def _groups(self, work: WorkDir) -> dict[str, dict[str, SystemCard]]:
+    def _groups(self, work: WorkDir) -> dict[str, Members]:
         """Return every system by its name, seeds of one kind together; they share what is tuned."""
         baselines: list[str] = json.loads((work.models / "baseline.json").read_text(encoding="utf-8"))
         students = [student_name(index) for index in range(self.num_students)]
         controls = [control_name(index) for index in range(self.num_controls)]
-        groups = {
+        groups: dict[str, Members] = {
+            MIXTURES: {MIXTURES: self.mixtures} if self.mixtures else {},
             BASELINE: {
                 f"{BASELINE}-{index:02}": SystemCard(models=(name,))
                 for index, name in enumerate(baselines, start=1)
@@ -163,16 +177,25 @@ class DecodeStage(Stage):
         write_arpa(work.graph / "lm.arpa", model)
         return {"graph": f"{graph.fst.num_states:,} states"}
 
-    def _tune(self, work: WorkDir, group: str, card: SystemCard) -> TuningResult:
+    def _tune(self, work: WorkDir, group: str, members: Members) -> TuningResult:
+        """Choose scale and penalty by the errors that the seeds make together."""
         utterances = spread_evenly(work.utterances("dev"), self.config.tune_utterances)
-        references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
-        system = System.load(card, work.models)
+        utt_ids = [utterance.utt_id for utterance in utterances]
+        tuned = list(members)[: self.config.tune_seeds]
+        references = {
+            f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances
+        }
         with atomic_dir(work.decode / "dev-scores") as folder:
-            _write_scores(folder, work, system, list(references))
-            scores = FrameStore(folder)
+            for name in tuned:
+                _write_scores(folder / name, work, load_acoustics(members[name], work), utt_ids)
+            stores = {name: FrameStore(folder / name) for name in tuned}
             result = tune(
                 work.graph,
-                scores.items,
+                lambda: (
+                    (f"{name} {utt_id}", scores)
+                    for name, store in stores.items()
+                    for utt_id, scores in store.items()
+                ),
                 lambda hypotheses: num_errors(score(references, hypotheses)),
                 self.config.grid(),
                 self.config.search(),
@@ -182,7 +205,8 @@ class DecodeStage(Stage):
         words = sum(len(text.split()) for text in references.values())
         say(
             f"{group}: acoustic scale {best.acoustic_scale:g}, penalty {best.insertion_penalty:g}: "
-            f"{100 * best.num_errors / words:.2f} % WER on {len(references)} dev utterances"
+            f"{100 * best.num_errors / words:.2f} % WER on {len(utterances)} dev utterances"
+            + (f", {len(tuned)} seeds" if len(tuned) > 1 else "")
             + (f" (at the edge of the grid: {', '.join(result.at_edge)})" if result.at_edge else "")
         )
         points = [
@@ -199,13 +223,15 @@ class DecodeStage(Stage):
         )
         return result
 
-    def _decode_system(self, work: WorkDir, name: str, card: SystemCard, search: DecodeConfig) -> None:
-        system = System.load(card, work.models)
+    def _decode_system(
+        self, work: WorkDir, name: str, card: SystemCard | MixtureCard, search: DecodeConfig
+    ) -> None:
+        acoustics = load_acoustics(card, work)
         with atomic_dir(work.decode / name) as folder:
             for split in self.config.splits:
                 counts: dict[str, FrameCounts] = {}
                 utt_ids = [utterance.utt_id for utterance in work.utterances(split)]
-                scores = _likelihoods(work, system, split, utt_ids, counts)
+                scores = _likelihoods(work, acoustics, split, utt_ids, counts)
                 found = decode_all(work.graph, scores, search, self.config.num_processes)
                 what = f"decode {name} {split}"
                 texts = {utt_id: hyp.text for utt_id, hyp in track(found, what, len(utt_ids), "utterances")}
@@ -214,47 +240,44 @@ class DecodeStage(Stage):
                 write_json(folder / f"{split}-frames.json", frames)
             facts = {
                 "models": list(card.models),
-                "num_parameters": system.num_parameters,
-                "real_time_factor": _real_time_factor(work, system, search),
+                "num_parameters": acoustics.num_parameters,
+                "real_time_factor": _real_time_factor(work, acoustics, search),
             }
             write_json(folder / "system.json", facts)
 
 
-def _stores(work: WorkDir, system: System, split: str) -> dict[str, FrameStore]:
-    return {key: work.feature_store(key, split) for key in system.frontends()}
-
-
-def _write_scores(folder: Path, work: WorkDir, system: System, utt_ids: list[str]) -> None:
+def _write_scores(folder: Path, work: WorkDir, acoustics: Acoustics, utt_ids: list[str]) -> None:
     """Keep dev's log-likelihoods on disk, since tuning reads them many times."""
-    num_senones = system.models[0].card.num_senones
-    posteriors = posterior_stream(system, _stores(work, system, "dev"), utt_ids)
-    with FrameStoreWriter(folder, "float32", (num_senones,)) as writer:
-        for utt_id, log_p in track(posteriors, "scores dev", len(utt_ids), "utterances"):
-            writer.add(utt_id, system.log_likelihoods(log_p))
+    found = acoustics.stream(acoustics.stores(work, "dev"), utt_ids)
+    folder.mkdir()
+    with FrameStoreWriter(folder, "float32", (acoustics.num_senones,)) as writer:
+        for utt_id, scores in track(found, f"scores dev {folder.name}", len(utt_ids), "utterances"):
+            writer.add(utt_id, scores.log_likelihoods)
 
 
 def _likelihoods(
-    work: WorkDir, system: System, split: str, utt_ids: list[str], counts: dict[str, FrameCounts]
+    work: WorkDir, acoustics: Acoustics, split: str, utt_ids: list[str], counts: dict[str, FrameCounts]
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield log-likelihoods ``[T, S]``, and count right frames into ``counts`` on the way."""
     alignment = work.alignment(split)
-    for utt_id, log_p in posterior_stream(system, _stores(work, system, split), utt_ids):
+    for utt_id, scores in acoustics.stream(acoustics.stores(work, split), utt_ids):
         if utt_id in alignment:
-            counts[utt_id] = count_frames(log_p.argmax(axis=1), alignment.get(utt_id), utt_id)
-        yield utt_id, system.log_likelihoods(log_p)
+            found = scores.log_posteriors.argmax(axis=1)
+            counts[utt_id] = count_frames(found, alignment.get(utt_id), utt_id)
+        yield utt_id, scores.log_likelihoods
 
 
-def _real_time_factor(work: WorkDir, system: System, search: DecodeConfig) -> float:
-    """Return seconds of one core for a second of test audio: nets and search, without features."""
+def _real_time_factor(work: WorkDir, acoustics: Acoustics, search: DecodeConfig) -> float:
+    """Return seconds of one core for a second of test audio: scores and search, without features."""
     utterances = _first_seconds(work.utterances("test"), _RTF_SECONDS)
-    stores = _stores(work, system, "test")
+    utt_ids = [utterance.utt_id for utterance in utterances]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        posteriors = posterior_stream(system, stores, [utterance.utt_id for utterance in utterances])
-        scores = ((utt_id, system.log_likelihoods(log_p)) for utt_id, log_p in posteriors)
+        found_scores = acoustics.stream(acoustics.stores(work, "test"), utt_ids)
+        scores = ((utt_id, frames.log_likelihoods) for utt_id, frames in found_scores)
         # The graph is loaded before the clock starts: the first hypothesis comes from an empty utterance.
-        found = decode_all(work.graph, _after_empty(scores, system.models[0].card.num_senones), search, 1)
+        found = decode_all(work.graph, _after_empty(scores, acoustics.num_senones), search, 1)
         next(found)
         start = time.perf_counter()
         for _ in found:

@@ -22,14 +22,14 @@ from asr_kd.report.results import (
     TuningSurface,
     write_results,
 )
-from asr_kd.report.rows import SystemScores, result_rows
+from asr_kd.report.rows import SystemScores, result_row, result_rows
 from asr_kd.report.tables import results_markdown
 from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
-from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, STUDENT
+from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, MIXTURES, STUDENT
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import with_run_facts
 
@@ -93,6 +93,8 @@ class ScoreStage(Stage):
             bootstrap = Bootstrap(
                 self.config.num_resamples, self.config.seed, self.config.level, speakers(work, split)
             )
+            if MIXTURES in scores:
+                rows.append(result_row(scores[MIXTURES], split, bootstrap))
             compared = [scores[group] for group in (CONTROL, STUDENT) if group in scores]
             rows += result_rows(scores[BASELINE], scores[ENSEMBLE], compared, split, bootstrap)
         results = Results(

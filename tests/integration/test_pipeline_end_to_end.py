@@ -47,14 +47,15 @@ def test_prints_the_table_and_the_line(finished: tuple[Path, subprocess.Complete
     _, done = finished
     lines = done.stdout.rstrip().splitlines()
     assert LAST_LINE.match(lines[-1]), lines[-1]
-    for system in ("baseline", "control", "ensemble", "student"):
+    for system in ("gmm", "baseline", "control", "ensemble", "student"):
         assert any(line.startswith(system) for line in lines)
     assert "\x1b" not in done.stdout + done.stderr
+    assert re.search(r"baseline: acoustic scale .* dev utterances, 2 seeds", done.stderr)
 
 
 def test_recognises_the_tones(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     results = read_results(finished[0] / "results.json")
-    for system in ("baseline", "control", "ensemble", "student"):
+    for system in ("gmm", "baseline", "control", "ensemble", "student"):
         row = results.row(system, "test")
         assert row.wer is not None
         assert row.frame_accuracy is not None
