@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from asr_kd.errors import CorpusError
 from data_prep.espeak import Speech
 
@@ -92,7 +95,30 @@ def segment(speech: Speech, text: str, accent: str) -> tuple[list[PhoneSegment],
             segments.append(PhoneSegment(phone, event.start_sample, end))
         index_of.append(len(segments) - 1)
     words = _words(speech, text, segments, index_of)
-    return _give_length(segments), words
+    return _give_length(_with_closures(segments, speech.samples)), words
+
+
+def _with_closures(segments: list[PhoneSegment], samples: NDArray[np.float32]) -> list[PhoneSegment]:
+    """Count the silence before a phone's first sound with that phone.
+
+    eSpeak names a stop at its burst and leaves its closure, 20 to 50 ms of digital silence, to the phone
+    before. In voices with an echo the closure is not silent and stays there. An L or R that is silent
+    altogether is part of the vowel before it.
+    """
+    rows = list(segments)
+    last = 0  # phone with a length
+    for index in range(1, len(rows)):
+        if rows[index].start_sample == rows[index].end_sample:
+            continue
+        if SILENCE not in (rows[last].phone, rows[index].phone):
+            sound = np.flatnonzero(samples[rows[last].start_sample : rows[index].start_sample])
+            start = rows[last].start_sample + (int(sound[-1]) + 1 if len(sound) else 0)
+            for between in range(last + 1, index):
+                rows[between] = replace(rows[between], start_sample=start, end_sample=start)
+            rows[last] = replace(rows[last], end_sample=start)
+            rows[index] = replace(rows[index], start_sample=start)
+        last = index
+    return rows
 
 
 def _give_length(segments: list[PhoneSegment]) -> list[PhoneSegment]:

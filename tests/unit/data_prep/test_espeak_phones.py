@@ -13,7 +13,7 @@ from data_prep.espeak_phones import PhoneSegment, SpokenWord, arpabet, segment
 def speech(phonemes: str, words: list[tuple[int, int]], num_samples: int = 1000) -> Speech:
     """Phonemes start 100 samples apart, the first at 50."""
     events = [PhonemeEvent(name, 50 + 100 * k) for k, name in enumerate(phonemes.split())]
-    return Speech(np.zeros(num_samples, np.float32), 22050, events, [WordEvent(*word) for word in words])
+    return Speech(np.ones(num_samples, np.float32), 22050, events, [WordEvent(*word) for word in words])
 
 
 def test_phones_cover_all_samples_and_pauses_are_silence() -> None:
@@ -41,7 +41,7 @@ def test_a_glide_belongs_to_the_vowel_before_it() -> None:
 
 def test_a_phone_without_length_takes_the_end_of_the_sound_before_it() -> None:
     events = [PhonemeEvent("'O:", 0), PhonemeEvent("l", 500), PhonemeEvent("w", 500), PhonemeEvent("eI", 600)]
-    said = Speech(np.zeros(1000, np.float32), 22050, events, [WordEvent(0, 0)])
+    said = Speech(np.ones(1000, np.float32), 22050, events, [WordEvent(0, 0)])
     segments, words = segment(said, "allway", "gmw/en")
     assert segments == [
         PhoneSegment("AO", 0, 300),
@@ -50,6 +50,35 @@ def test_a_phone_without_length_takes_the_end_of_the_sound_before_it() -> None:
         PhoneSegment("EY", 600, 1000),
     ]
     assert words == [SpokenWord("ALLWAY", 0, 4)]
+
+
+def test_the_silence_before_a_burst_is_its_closure() -> None:
+    said = speech("s t 'O2 p", [(0, 0)], 500)
+    said.samples[100:150] = 0.0  # before T
+    said.samples[200:250] = 0.0  # before AO, which begins with a silent sample of its own
+    said.samples[250:253] = 0.0
+    said.samples[0:50] = 0.0  # before the first phone it is silence
+    segments, _ = segment(said, "stop", "gmw/en")
+    assert segments == [
+        PhoneSegment("SIL", 0, 50),
+        PhoneSegment("S", 50, 100),
+        PhoneSegment("T", 100, 200),
+        PhoneSegment("AO", 200, 350),
+        PhoneSegment("P", 350, 500),
+    ]
+
+
+@pytest.mark.parametrize("l_start", [500, 400])  # without length, or with nothing but the closure
+def test_a_closure_shortens_the_sound_that_two_phones_share(l_start: int) -> None:
+    events = [PhonemeEvent("'O:", 0), PhonemeEvent("l", l_start), PhonemeEvent("D", 500)]
+    said = Speech(np.ones(700, np.float32), 22050, events, [WordEvent(0, 0)])
+    said.samples[300:500] = 0.0
+    segments, _ = segment(said, "all", "gmw/en")
+    assert segments == [
+        PhoneSegment("AO", 0, 180),
+        PhoneSegment("L", 180, 300, start_is_known=False),
+        PhoneSegment("DH", 300, 700),
+    ]
 
 
 def test_the_is_told_from_the_word_that_it_is_spoken_with() -> None:
