@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import control_name
+from asr_kd.train.parallel import run_in_turn
 
 BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
 
@@ -119,20 +121,25 @@ class DecodeStage(Stage):
         """Build the graph, then tune and decode system by system."""
         summary = self._build_graph(work)
         groups = self._groups(work)
-        for group, members in groups.items():
-            tuning = self._tune(work, group, next(iter(members.values())))
-            search = replace(
-                self.config.search(),
-                acoustic_scale=tuning.best.acoustic_scale,
-                insertion_penalty=tuning.best.insertion_penalty,
-            )
-            for name, card in members.items():
-                self._decode_system(work, name, card, search)
-            first = next(iter(members.values()))
-            save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
-            summary[group] = f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
+        arguments = [(work, group, members) for group, members in groups.items()]
+        chosen = run_in_turn(self._decode_group, arguments, self.config.num_processes)
+        summary |= dict(zip(groups, chosen, strict=True))
         write_json(work.decode / "systems.json", {group: list(members) for group, members in groups.items()})
         return summary
+
+    def _decode_group(self, work: WorkDir, group: str, members: dict[str, SystemCard]) -> str:
+        """Tune a kind of system on its first seed and decode all of them."""
+        first = next(iter(members.values()))
+        tuning = self._tune(work, group, first)
+        search = replace(
+            self.config.search(),
+            acoustic_scale=tuning.best.acoustic_scale,
+            insertion_penalty=tuning.best.insertion_penalty,
+        )
+        for name, card in members.items():
+            self._decode_system(work, name, card, search)
+        save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
+        return f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
 
     def _groups(self, work: WorkDir) -> dict[str, dict[str, SystemCard]]:
         """Return every system by its name, seeds of one kind together; they share what is tuned."""
@@ -167,9 +174,10 @@ class DecodeStage(Stage):
         utterances = spread_evenly(work.utterances("dev"), self.config.tune_utterances)
         references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
         system = System.load(card, work.models)
-        with atomic_dir(work.decode / "dev-scores") as folder:
-            _write_scores(folder, work, system, list(references))
-            scores = FrameStore(folder)
+        work.decode.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=work.decode, prefix=".dev-scores.") as folder:
+            _write_scores(Path(folder), work, system, list(references))
+            scores = FrameStore(Path(folder))
             result = tune(
                 work.graph,
                 scores.items,
