@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,12 +20,13 @@ from asr_kd.data.augment import AugmentConfig, augment, mask_view
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance
 from asr_kd.fingerprint import fingerprint
-from asr_kd.frontend.base import Frontend, compute_features, load_frontend
+from asr_kd.frontend.base import Frontend, Recording, compute_batch, load_frontend
 from asr_kd.frontend.cmvn import Cmvn, CmvnMode
 from asr_kd.progress import track
 
 _THREADS = 2
-_IN_FLIGHT = 16
+_IN_FLIGHT = 6
+_BATCH_SECONDS = 30.0  # of audio: long enough to hide what a call costs, short enough to stay small
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -117,16 +119,22 @@ def extract_split(
     cmvn = Cmvn(config.cmvn)
     meta = {"frontend": config.card(frontend).model_dump()}
 
-    def extract(utterance: Utterance) -> NDArray[np.float32]:
+    def load(utterance: Utterance) -> Recording:
         audio = load_utterance(utterance)
-        where = f"{utterance.utt_id} ({utterance.audio})"
         samples = augment(audio.samples, audio.sampling_rate, utterance.utt_id, view, augmentation)
-        features = compute_features(frontend, samples, audio.sampling_rate, resample, where)
-        return mask_view(torch.from_numpy(features), utterance.utt_id, view, augmentation).numpy()
+        return Recording(samples, audio.sampling_rate, f"{utterance.utt_id} ({utterance.audio})")
+
+    def extract(batch: Sequence[Utterance]) -> list[NDArray[np.float32]]:
+        computed = compute_batch(frontend, [load(utterance) for utterance in batch], resample)
+        return [
+            mask_view(torch.from_numpy(features), utterance.utt_id, view, augmentation).numpy()
+            for utterance, features in zip(batch, computed, strict=True)
+        ]
 
     with atomic_dir(folder) as temporary:
         with FrameStoreWriter(temporary, "float32", (frontend.spec.dim,), meta) as writer:
-            found = zip(utterances, bounded_map(extract, utterances), strict=True)
+            computed = itertools.chain.from_iterable(bounded_map(extract, batches(utterances)))
+            found = zip(utterances, computed, strict=True)
             what = f"features {config.key} {folder.name}"
             for utterance, features in track(found, what, len(utterances), "utterances"):
                 cmvn.accumulate(features, utterance.speaker)
@@ -144,6 +152,20 @@ def _normalise_in_place(folder: Path, utterances: Sequence[Utterance], cmvn: Cmv
         first, last = store.span(utterance.utt_id)
         frames[first:last] = cmvn.apply(frames[first:last], utterance.speaker)
     frames.flush()
+
+
+def batches(utterances: Iterable[Utterance], seconds: float = _BATCH_SECONDS) -> Iterator[list[Utterance]]:
+    """Yield utterances in their order, several together as long as they last no longer than ``seconds``."""
+    batch: list[Utterance] = []
+    total = 0.0
+    for utterance in utterances:
+        if batch and total + utterance.duration > seconds:
+            yield batch
+            batch, total = [], 0.0
+        batch.append(utterance)
+        total += utterance.duration
+    if batch:
+        yield batch
 
 
 def bounded_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.data.block_source import BlockSource, Frames
 from asr_kd.data.windows import ContextWindow, utterance_windows
+from asr_kd.train import distributed
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import cross_entropy, fit
 from asr_kd.train.speed import training_flop_per_frame
@@ -34,12 +35,13 @@ TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 class Memory(BlockSource):
-    """Frames of utterances in memory."""
+    """Frames of utterances in memory, of which a rank gets its share."""
 
     def __init__(self, utterances: list[Frames], batch_size: int) -> None:
         self._utterances = utterances
         counts = [len(frames["features"]) for frames in utterances]
-        super().__init__(counts, batch_size, WINDOW, pool_frames=sum(counts))
+        ranks = distributed.rank(), distributed.world_size()
+        super().__init__(counts, batch_size, WINDOW, sum(counts), 0, *ranks)
 
     def _read(self, part: int) -> list[Frames]:
         return [self._utterances[part]]
@@ -66,7 +68,7 @@ def main() -> None:
 
 
 def _compare(layers: int, units: int, precision: str, batch: int, steps: int, repeats: int) -> str:
-    utterances = _utterances(batch * steps)
+    utterances = made_utterances(batch * steps)
     config = TrainConfig(epochs=1, batch_size=batch, precision=precision, device="cpu")
     net = Dnn(DIM, WINDOW.width, NUM_SENONES, DnnConfig(hidden_layers=layers, units=units, dropout=DROPOUT))
     flop = training_flop_per_frame(net)
@@ -88,7 +90,8 @@ def _compare(layers: int, units: int, precision: str, batch: int, steps: int, re
     )
 
 
-def _utterances(num_frames: int) -> list[Frames]:
+def made_utterances(num_frames: int) -> list[Frames]:
+    """Return noise with labels, the same every time."""
     generator = torch.Generator().manual_seed(0)
     return [
         {

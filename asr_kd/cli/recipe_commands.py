@@ -28,6 +28,7 @@ from asr_kd.stages.score import RESULTS_FILE, ScoreStage
 from asr_kd.stages.student import StudentStage, train_student
 from asr_kd.sweep import SWEEP_FILE, TUNED_SPLIT, parse_grid, run_sweep
 from asr_kd.train import distributed
+from asr_kd.train.launcher import LauncherName, launcher
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or folder.")]
 CorpusOption = Annotated[
@@ -40,6 +41,10 @@ WorkOption = Annotated[
 ProfileOption = Annotated[str, typer.Option("--profile", help="A profile of the recipe, such as smoke.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a setting; may be repeated.")
+]
+LauncherOption = Annotated[
+    LauncherName,
+    typer.Option("--launcher", help="Where independent nets are trained and decoded."),
 ]
 
 
@@ -62,9 +67,10 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Redo the selected stages.")] = False,
     overrides: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    launched_by: LauncherOption = LauncherName.LOCAL,
 ) -> None:
     """Run a recipe's stages in order; what is done is skipped, so an interrupted run goes on."""
-    with distributed.process_group():
+    with distributed.process_group(), launcher(launched_by):
         pipeline = _open(recipe, corpus, work, profile, overrides or [])
         say(f"work folder: {pipeline.work.root}")
         pipeline.run(from_stage, to_stage, force=force, dry_run=dry_run)
@@ -102,6 +108,7 @@ def sweep(
         str, typer.Option("--to-stage", metavar="S", help="student: frame accuracy alone; score: WER too.")
     ] = ScoreStage.name,
     overrides: SetOption = None,
+    launched_by: LauncherOption = LauncherName.LOCAL,
 ) -> None:
     """Run a recipe at every point of a grid, compared on dev; finished stages are shared, test is left alone.
 
@@ -117,7 +124,8 @@ def sweep(
         return _open(recipe, corpus, place, profile, [*fixed, *point])
 
     folder = base.with_name(f"{base.name}-sweep")
-    rows = run_sweep(parse_grid(grid), open_point, base, folder, to_stage)
+    with launcher(launched_by):
+        rows = run_sweep(parse_grid(grid), open_point, base, folder, to_stage)
     print_sweep(rows)
     say(f"numbers in {folder / SWEEP_FILE}")
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from asr_kd.errors import FrontendError
-from asr_kd.frontend.compute import prepare_samples, run_extract, verify_features
+from asr_kd.frontend.compute import prepare_samples, run_extract, run_extract_batch, verify_features
 from asr_kd.frontend.loading import load_frontend
-from asr_kd.frontend.protocol import Frontend, Resampler, Samples, frontend_name
+from asr_kd.frontend.protocol import BatchFrontend, Frontend, Resampler, Samples, frontend_name
 from asr_kd.frontend.signals import made_signals, noise
 
 Rebuild = Callable[[Mapping[str, Any]], Frontend]
@@ -104,6 +104,8 @@ def check_frontend(
     ]
     rows += [_check_signal(frontend, name, samples, given, resampler) for name, samples, given in audio]
     rows.append(_check_sensitivity(frontend))
+    if isinstance(frontend, BatchFrontend):
+        rows.append(_check_batch(frontend))
     rows.extend(_check_fingerprint(frontend, rebuild))
     return CheckReport(frontend_name(frontend), tuple(rows))
 
@@ -162,6 +164,19 @@ def _check_sensitivity(frontend: Frontend) -> CheckRow:
         return CheckRow(row, why=str(error))
     if np.array_equal(first, second):
         return CheckRow(row, why="two different signals gave the same features")
+    return CheckRow(row)
+
+
+def _check_batch(frontend: BatchFrontend) -> CheckRow:
+    row = "recordings together, the same features"
+    signals = [samples for _, samples in made_signals(frontend.spec)]
+    try:
+        together = [each.copy() for each in run_extract_batch(frontend, signals, [None] * len(signals))]
+        alone = [run_extract(frontend, samples).copy() for samples in signals]
+    except FrontendError as error:
+        return CheckRow(row, why=str(error))
+    if not all(map(np.array_equal, together, alone)):
+        return CheckRow(row, why="extract_batch gave other features than extract")
     return CheckRow(row)
 
 

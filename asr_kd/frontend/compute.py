@@ -1,9 +1,11 @@
-"""Compute features through one guarded entry: the rate, the number of frames and the values are checked."""
+"""Compute features through a guarded entry: the rate, the number of frames and the values are checked."""
 
 from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 
 from asr_kd.errors import FrontendError
 from asr_kd.frontend.protocol import (
+    BatchFrontend,
     Features,
     Frontend,
     FrontendSpec,
@@ -31,7 +34,7 @@ def compute_features(
     resampler: Resampler | None = None,
     where: str | None = None,
 ) -> Features:
-    """Return one recording's features, resampled before and checked after: the pipeline's only entry.
+    """Return one recording's features, resampled before and checked after.
 
     Args:
         frontend: Built in or the user's own.
@@ -51,6 +54,45 @@ def compute_features(
     features = run_extract(frontend, prepared, where)
     verify_features(features, spec, expected, frontend_name(frontend), where)
     return features
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Samples to compute features of.
+
+    Attributes:
+        samples: Mono, float32 ``[N]``.
+        sampling_rate: In Hz.
+        where: The utt_id, for messages.
+    """
+
+    samples: Samples
+    sampling_rate: int
+    where: str | None = None
+
+
+def compute_batch(
+    frontend: Frontend, recordings: Sequence[Recording], resampler: Resampler | None = None
+) -> list[Features]:
+    """Return the features of several recordings, each as :func:`compute_features` returns it.
+
+    Args:
+        frontend: Built in or the user's own; one with ``extract_batch`` gets all recordings at once.
+        recordings: Of any rates.
+        resampler: Brings samples to the frontend's rate; may be left out where the rates agree.
+
+    Raises:
+        FrontendError: The frontend fails or breaks its contract, naming the recording.
+    """
+    spec = frontend.spec
+    prepared = [
+        prepare_samples(spec, each.samples, each.sampling_rate, resampler, each.where) for each in recordings
+    ]
+    places = [each.where for each in recordings]
+    batch = run_extract_batch(frontend, [samples for samples, _ in prepared], places)
+    for features, (_, expected), where in zip(batch, prepared, places, strict=True):
+        verify_features(features, spec, expected, frontend_name(frontend), where)
+    return batch
 
 
 def prepare_samples(
@@ -97,13 +139,41 @@ def run_extract(frontend: Frontend, samples: Samples, where: str | None = None) 
     except FrontendError:
         raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise _failure(frontend, error, where) from error
+
+
+def _failure(frontend: Frontend, error: Exception, where: str | None) -> FrontendError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return FrontendError(
+        f"frontend {frontend_name(frontend)} failed",
+        where=where,
+        got=f"{type(error).__name__}: {error} (in {Path(last.filename).name}:{last.lineno})",
+        hint="asr-kd check-frontend shows which signals it cannot take",
+    )
+
+
+def run_extract_batch(
+    frontend: Frontend, batch: Sequence[Samples], places: Sequence[str | None]
+) -> list[Features]:
+    """Call ``extract_batch``, or ``extract`` for each recording where there is none or it fails.
+
+    So that a failure names the recording; what ``extract_batch`` alone cannot do is not forgiven.
+    """
+    if not isinstance(frontend, BatchFrontend):
+        return [run_extract(frontend, samples, where) for samples, where in zip(batch, places, strict=True)]
+    try:
+        features = list(frontend.extract_batch(batch, frontend.spec.sampling_rate))
+    except Exception as error:
+        for samples, where in zip(batch, places, strict=True):
+            run_extract(frontend, samples, where)
+        raise _failure(frontend, error, None) from error
+    if len(features) != len(batch):
         raise FrontendError(
-            f"frontend {frontend_name(frontend)} failed",
-            where=where,
-            got=f"{type(error).__name__}: {error} (in {Path(last.filename).name}:{last.lineno})",
-            hint="asr-kd check-frontend shows which signals it cannot take",
-        ) from error
+            f"extract_batch of {frontend_name(frontend)} returned the wrong number of recordings",
+            expected=len(batch),
+            got=len(features),
+        )
+    return features
 
 
 def verify_features(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +58,35 @@ def frame_blocks(
     Yields:
         float32 ``[B, window]``, copied.
     """
-    starts = frame_starts(len(samples), sampling_rate, frame_shift, window)
-    if not len(starts):
+    yield from batch_blocks([samples], sampling_rate, frame_shift, window, frames_per_block)
+
+
+def batch_blocks(
+    recordings: Sequence[NDArray[np.float32]],
+    sampling_rate: int,
+    frame_shift: float,
+    window: int,
+    frames_per_block: int = FRAMES_PER_BLOCK,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the frames of many signals one after another, as :func:`frame_blocks` those of one.
+
+    A block may hold frames of several signals, but no frame does.
+    """
+    padded: list[NDArray[np.float32]] = []
+    starts: list[NDArray[np.int64]] = []
+    end = 0  # of what is padded
+    for samples in recordings:
+        own = frame_starts(len(samples), sampling_rate, frame_shift, window)
+        if not len(own):
+            continue
+        before = max(0, -int(own[0]))
+        after = max(0, int(own[-1]) + window - len(samples))
+        padded.append(np.pad(samples, (before, after), mode="symmetric"))
+        starts.append(own + (before + end))
+        end += len(padded[-1])
+    if not starts:
         return
-    before = max(0, -int(starts[0]))
-    after = max(0, int(starts[-1]) + window - len(samples))
-    padded = np.pad(samples, (before, after), mode="symmetric")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window)
-    for first in range(0, len(starts), frames_per_block):
-        yield windows[starts[first : first + frames_per_block] + before]
+    all_starts = np.concatenate(starts)
+    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate(padded), window)
+    for first in range(0, len(all_starts), frames_per_block):
+        yield windows[all_starts[first : first + frames_per_block]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
 import torch
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
-from asr_kd.frontend.torchaudio_fbank import KaldiFrontend, kaldi_compliance
+from asr_kd.frontend.torchaudio_fbank import KaldiFrontend
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -35,8 +38,15 @@ class Mfcc(KaldiFrontend):
     def _dim(self) -> int:
         return self.num_ceps
 
-    def _compute(self, frames: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = kaldi_compliance().mfcc(
-            frames, num_ceps=self.num_ceps, cepstral_lifter=self.cepstral_lifter, **self._arguments()
-        )
-        return features
+    @cached_property
+    def _transform(self) -> torch.Tensor:
+        """Orthonormal cosine transform with the lifter, ``[M, D]``."""
+        k, b = np.arange(self.num_ceps), np.arange(self.num_mel_bins)[:, None]
+        cosines = np.sqrt(2 / self.num_mel_bins) * np.cos(np.pi * k * (b + 0.5) / self.num_mel_bins)
+        cosines[:, 0] = np.sqrt(1 / self.num_mel_bins)
+        if self.cepstral_lifter:
+            cosines *= 1 + self.cepstral_lifter / 2 * np.sin(np.pi * k / self.cepstral_lifter)
+        return torch.from_numpy(cosines.astype(np.float32))
+
+    def _from_log_mel(self, log_mel: torch.Tensor) -> torch.Tensor:
+        return log_mel @ self._transform

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,14 @@ class Frontend(Protocol):
             Finite float32 ``[T, D]`` with T = ``num_frames(N, sampling_rate, spec.frame_shift)``,
             the same for the same samples. T is 0 for less than half a frame shift.
         """
+
+
+@runtime_checkable
+class BatchFrontend(Frontend, Protocol):
+    """A frontend that is faster on several recordings at once; others are called one by one."""
+
+    def extract_batch(self, recordings: Sequence[Samples], sampling_rate: int) -> Sequence[Features]:
+        """Return the features of each recording, to the bit what ``extract`` returns."""
 
 
 def frontend_fingerprint(cls: type, options: Mapping[str, Any], version: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,21 +14,19 @@ import torch
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
-from asr_kd.frontend.framing import frame_blocks, window_samples
+from asr_kd.frontend.framing import batch_blocks, window_samples
+from asr_kd.frontend.log_mel import ROWS, LogMel, num_fft
 from asr_kd.frontend.protocol import Features, FrontendSpec, Samples, check_input, frontend_fingerprint
 from asr_kd.torchaudio_compat import import_torchaudio
-
-_INT16_SCALE = 32768.0
-"""Kaldi reads samples as 16-bit integers; its floors and everybody's published values assume that."""
+from asr_kd.units import num_frames
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class KaldiFrontend:
     """What Kaldi's filterbank and MFCC share: framing, window and mel bins.
 
-    The signal is framed here and given to torchaudio as windows laid end to end. So rates at which
-    the shift is no whole number of samples (22.05 kHz) keep the right number of frames, recordings
-    shorter than a window work and memory does not grow with their length.
+    Rates at which the shift is no whole number of samples (22.05 kHz) keep the right number of frames,
+    recordings shorter than a window work, and memory beside samples and features is that of one block.
 
     Attributes:
         num_mel_bins: Triangular filters, spaced evenly on the mel scale.
@@ -67,36 +67,48 @@ class KaldiFrontend:
     def _window(self) -> int:
         return window_samples(self.sampling_rate, self.frame_length)
 
+    @cached_property
+    def _log_mel(self) -> LogMel:
+        nothing_warped = (100.0, -500.0, 1.0)
+        filters, _ = kaldi_compliance().get_mel_banks(
+            self.num_mel_bins,
+            num_fft(self._window),
+            float(self.sampling_rate),
+            self.low_freq,
+            self.high_freq,
+            *nothing_warped,
+        )
+        return LogMel(self._window, torch.nn.functional.pad(filters, (0, 1)))  # none reaches the last bin
+
     def extract(self, samples: Samples, sampling_rate: int) -> Features:
         """Return features ``[T, D]``; see :class:`asr_kd.frontend.base.Frontend`.
 
         Raises:
             FrontendError: For samples that are not mono float32 or have another rate.
         """
-        check_input(self.spec, samples, sampling_rate)
-        features = np.empty((0, self._dim), dtype=np.float32)
-        blocks = [
-            self._compute(torch.from_numpy(frames.reshape(1, -1)) * _INT16_SCALE).numpy()
-            for frames in frame_blocks(samples, sampling_rate, self.frame_shift, self._window)
-        ]
-        return np.concatenate([features, *blocks])
+        return self.extract_batch([samples], sampling_rate)[0]
 
-    def _compute(self, frames: torch.Tensor) -> torch.Tensor:
+    def extract_batch(self, recordings: Sequence[Samples], sampling_rate: int) -> list[Features]:
+        """Return the features of each recording, to the bit those of :meth:`extract`.
+
+        Raises:
+            FrontendError: As there.
+        """
+        for samples in recordings:
+            check_input(self.spec, samples, sampling_rate)
+        lengths = [num_frames(len(samples), sampling_rate, self.frame_shift) for samples in recordings]
+        features = np.empty((sum(lengths), self._dim), dtype=np.float32)
+        buffer, done = self._log_mel.buffer(), 0
+        for frames in batch_blocks(recordings, sampling_rate, self.frame_shift, self._window, ROWS):
+            block = self._from_log_mel(self._log_mel(frames, buffer))
+            features[done : done + len(frames)] = block[: len(frames)].numpy()
+            done += len(frames)
+        ends = np.cumsum([0, *lengths])
+        return [features[first:last] for first, last in itertools.pairwise(ends)]
+
+    def _from_log_mel(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return features ``[B, D]`` from log-mel energies ``[B, M]``."""
         raise NotImplementedError
-
-    def _arguments(self) -> dict[str, Any]:
-        # torchaudio truncates milliseconds to samples; half a sample more keeps it from losing one.
-        window_ms = (self._window + 0.5) * 1000 / self.sampling_rate
-        return {
-            "num_mel_bins": self.num_mel_bins,
-            "sample_frequency": float(self.sampling_rate),
-            "frame_length": window_ms,
-            "frame_shift": window_ms,
-            "snip_edges": True,
-            "low_freq": self.low_freq,
-            "high_freq": self.high_freq,
-            "dither": 0.0,
-        }
 
 
 def check_band(low_freq: float, high_freq: float, sampling_rate: int) -> float:
@@ -132,6 +144,5 @@ class TorchaudioFbank(KaldiFrontend):
     def _dim(self) -> int:
         return self.num_mel_bins
 
-    def _compute(self, frames: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = kaldi_compliance().fbank(frames, **self._arguments())
-        return features
+    def _from_log_mel(self, log_mel: torch.Tensor) -> torch.Tensor:
+        return log_mel

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import control_name
+from asr_kd.train.parallel import run_in_turn
 
 BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
 MIXTURES = "gmm"
@@ -131,21 +133,26 @@ class DecodeStage(Stage):
         """Build the graph, then tune and decode system by system."""
         summary = self._build_graph(work)
         groups = self._groups(work)
-        for group, members in groups.items():
-            tuning = self._tune(work, group, members)
-            search = replace(
-                self.config.search(),
-                acoustic_scale=tuning.best.acoustic_scale,
-                insertion_penalty=tuning.best.insertion_penalty,
-            )
-            for name, card in members.items():
-                self._decode_system(work, name, card, search)
-            first = next(iter(members.values()))
-            if isinstance(first, SystemCard):
-                save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
-            summary[group] = f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
+        arguments = [(work, group, members) for group, members in groups.items()]
+        chosen = run_in_turn(self._decode_group, arguments, self.config.num_processes)
+        summary |= dict(zip(groups, chosen, strict=True))
         write_json(work.decode / "systems.json", {group: list(members) for group, members in groups.items()})
         return summary
+
+    def _decode_group(self, work: WorkDir, group: str, members: Members) -> str:
+        """Tune a kind of system and decode all its seeds."""
+        tuning = self._tune(work, group, members)
+        search = replace(
+            self.config.search(),
+            acoustic_scale=tuning.best.acoustic_scale,
+            insertion_penalty=tuning.best.insertion_penalty,
+        )
+        for name, card in members.items():
+            self._decode_system(work, name, card, search)
+        first = next(iter(members.values()))
+        if isinstance(first, SystemCard):
+            save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
+        return f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
 
     def _groups(self, work: WorkDir) -> dict[str, Members]:
         """Return every system by its name, seeds of one kind together; they share what is tuned."""
@@ -185,7 +192,9 @@ class DecodeStage(Stage):
         references = {
             f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances
         }
-        with atomic_dir(work.decode / "dev-scores") as folder:
+        work.decode.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=work.decode, prefix=".dev-scores.") as temporary:
+            folder = Path(temporary)
             for name in tuned:
                 _write_scores(folder / name, work, load_acoustics(members[name], work), utt_ids)
             stores = {name: FrameStore(folder / name) for name in tuned}

@@ -1,4 +1,4 @@
-"""Trains independent nets side by side: one thread each keeps a CPU busier than all on one small net."""
+"""Runs independent work side by side: one thread a net keeps a CPU busier than all on one small net."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 
 from asr_kd.progress import use_plain_lines
 from asr_kd.train import distributed
+from asr_kd.train.launcher import cluster
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -36,7 +37,7 @@ def default_jobs(num_tasks: int) -> int:
 def run_side_by_side(
     function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], jobs: int | None = None
 ) -> list[Result]:
-    """Call a function once for each tuple of arguments, in processes of their own.
+    """Call a function that trains once for each tuple of arguments, in processes here or on the cluster.
 
     Args:
         function: Of a module's top level; it and its arguments are sent to the processes.
@@ -46,6 +47,8 @@ def run_side_by_side(
     Returns:
         The results in the order of the arguments.
     """
+    if (farm := cluster()) is not None:
+        return farm.run(function, arguments, with_gpu=True)
     jobs = default_jobs(len(arguments)) if jobs is None else min(jobs, len(arguments))
     if jobs <= 1:
         return [function(*each) for each in arguments]
@@ -61,6 +64,24 @@ def run_side_by_side(
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+
+
+def run_in_turn(
+    function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], cores: int
+) -> list[Result]:
+    """Call a function with processes of its own for each tuple of arguments, here or on the cluster.
+
+    Args:
+        function: Of a module's top level, or a method of an object that can be sent to another process.
+        arguments: One tuple a call.
+        cores: That a call keeps busy.
+
+    Returns:
+        The results in the order of the arguments.
+    """
+    if (farm := cluster()) is not None:
+        return farm.run(function, arguments, cores)
+    return [function(*each) for each in arguments]
 
 
 def _prepare(threads: int, parent: int) -> None:

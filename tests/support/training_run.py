@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -122,6 +123,23 @@ def run(
         train = source(1, config.batch_size, 1.0 if name == "hard" else 0.7, pool_frames)
         result = fit(trained, train, source(2, 64), dying, config, folder, seed=7)
     return trained, result, steps
+
+
+def killed_once(
+    folder: Path, name: str, die_at: int | None
+) -> tuple[list[np.ndarray], list[dict[str, float]]]:
+    """Train, in a process that is killed at a step when it is the first in this folder.
+
+    Returns:
+        The weights, and the steps of the process that came to the end.
+    """
+    is_first = not (folder / "begun").exists()
+    folder.mkdir(exist_ok=True)
+    (folder / "begun").touch()
+    trained, _, steps = run(
+        folder, name, die_at=die_at if is_first else None, kill_rank=0, checkpoint_seconds=0
+    )
+    return [weights.numpy() for weights in trained.state_dict().values()], steps
 
 
 class Recording:

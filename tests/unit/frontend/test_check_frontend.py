@@ -92,6 +92,12 @@ class _TooShort(_Energy):
         return super().extract(samples, sampling_rate)
 
 
+class _OtherInBatches(_Energy):
+    def extract_batch(self, recordings: list[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
+        loudest = max(float(np.abs(samples).max(initial=0)) for samples in recordings)
+        return [self.extract(samples / np.float32(1 + loudest), sampling_rate) for samples in recordings]
+
+
 def _failed(report: CheckReport) -> dict[str, str]:
     return {row.signal: row.why for row in report.rows if not row.ok}
 
@@ -120,6 +126,7 @@ def test_a_frontend_that_keeps_its_contract_passes() -> None:
         (_LogOfZero, "digital silence, 1 s", "not finite; got -inf"),
         (_Double, "noise, 1 s", "expected float32 [T, D], got float64 [100, 1]"),
         (_Deaf, "other noise, other features", "gave the same features"),
+        (_OtherInBatches, "recordings together, the same features", "other features than extract"),
         (_TooShort, "silence, one frame", "failed; got RuntimeError: choose a window size"),
     ],
 )

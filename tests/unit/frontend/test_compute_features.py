@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asr_kd.errors import FrontendError
-from asr_kd.frontend.base import FrontendSpec, compute_features, load_frontend
+from asr_kd.frontend.base import FrontendSpec, Recording, compute_batch, compute_features, load_frontend
 from asr_kd.units import num_frames
 
 
@@ -147,3 +147,49 @@ def test_a_reversed_view_of_samples_is_taken() -> None:
     samples = np.random.default_rng(0).standard_normal(1600).astype(np.float32)
     reverse = compute_features(load_frontend(), samples[::-1], 16000)
     assert np.array_equal(reverse, compute_features(load_frontend(), samples[::-1].copy(), 16000))
+
+
+class _Together(_Made):
+    """Fails, as a batch and alone, where a recording is loud."""
+
+    def extract_batch(self, recordings: list[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
+        return [self.extract(samples, sampling_rate) for samples in recordings]
+
+
+def _refuse_loud(samples: np.ndarray) -> np.ndarray:
+    if samples.any():
+        raise IndexError("too loud")
+    return _right(samples)
+
+
+@pytest.mark.parametrize("made", [_Made, _Together])
+def test_a_batch_names_the_recording_that_fails(made: type[_Made]) -> None:
+    quiet, loud = np.zeros(1600, np.float32), np.ones(1600, np.float32)
+    recordings = [Recording(quiet, 16000, "utt-1"), Recording(loud, 16000, "utt-2")]
+    with pytest.raises(FrontendError, match=r"^utt-2: frontend .* failed; got IndexError: too loud"):
+        compute_batch(made(_refuse_loud), recordings)
+
+
+def test_a_batch_of_mixed_rates_gives_each_recordings_own_features() -> None:
+    fbank = load_frontend()
+    rng = np.random.default_rng(0)
+    signals = [(rng.standard_normal(length).astype(np.float32), rate) for length, rate in
+               [(16000, 16000), (8000, 8000), (100, 16000)]]  # fmt: skip
+
+    def double(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+        return np.repeat(samples, 2)
+
+    batch = compute_batch(fbank, [Recording(samples, rate) for samples, rate in signals], double)
+    for features, (samples, rate) in zip(batch, signals, strict=True):
+        assert np.array_equal(features, compute_features(fbank, samples, rate, double))
+    assert compute_batch(fbank, []) == []
+
+
+def test_a_batch_with_a_recording_too_few_is_refused() -> None:
+    class Loses(_Made):
+        def extract_batch(self, recordings: list[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
+            return [self.extract(samples, sampling_rate) for samples in recordings[1:]]
+
+    recordings = [Recording(np.zeros(1600, np.float32), 16000)] * 2
+    with pytest.raises(FrontendError, match="wrong number of recordings; expected 2, got 1"):
+        compute_batch(Loses(_right), recordings)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from asr_kd.errors import FrontendError
-from asr_kd.frontend.base import load_frontend
+from asr_kd.frontend.base import BatchFrontend, load_frontend
 from asr_kd.frontend.torchaudio_fbank import TorchaudioFbank, kaldi_compliance
 
 _FLOOR = -15.942385  # ln 2^-23
@@ -114,6 +114,31 @@ def test_long_audio_in_blocks_is_the_same_as_in_one() -> None:
         torch.from_numpy(samples)[None] * 32768, num_mel_bins=40, snip_edges=False
     )
     np.testing.assert_allclose(TorchaudioFbank().extract(samples, 16000), expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fbank", {}),
+        ("mfcc", {}),
+        ("fbank", {"num_mel_bins": 83, "frame_length": 0.05}),
+        ("mfcc", {"num_ceps": 7}),
+    ],
+)
+def test_recordings_together_give_the_bits_of_each_alone(name: str, options: dict[str, object]) -> None:
+    frontend = load_frontend(name, options)
+    assert isinstance(frontend, BatchFrontend)
+    recordings = [_noise(length, seed=length) for length in (16000, 79, 41_003, 80, 0, 90_001, 1)]
+    alone = [frontend.extract(samples, 16000) for samples in recordings]
+    for order in (slice(None), slice(None, None, -1), slice(2, None, 2)):
+        together = frontend.extract_batch(recordings[order], 16000)
+        assert [len(each) for each in together] == [len(each) for each in alone[order]]
+        assert all(map(np.array_equal, together, alone[order]))
+
+
+def test_a_constant_signal_is_silence() -> None:
+    features = TorchaudioFbank().extract(np.full(16000, 0.5, dtype=np.float32), 16000)
+    np.testing.assert_allclose(features, np.full((100, 40), _FLOOR), rtol=1e-6)
 
 
 def test_another_rate_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asr_kd.frontend.framing import frame_blocks, frame_starts, window_samples
+from asr_kd.frontend.framing import batch_blocks, frame_blocks, frame_starts, window_samples
 from asr_kd.units import num_frames
 
 
@@ -50,6 +50,15 @@ def test_blocks_do_not_change_the_frames() -> None:
     blocks = list(frame_blocks(samples, 16000, 0.01, 400, frames_per_block=7))
     assert [len(block) for block in blocks] == [7] * 14 + [2]
     assert np.array_equal(np.concatenate(blocks), whole)
+
+
+def test_frames_of_several_signals_follow_each_other_and_never_mix() -> None:
+    lengths = [1000, 79, 80, 0, 1611]
+    signals = [np.full(length, number, np.float32) for number, length in enumerate(lengths)]
+    blocks = list(batch_blocks(signals, 16000, 0.01, 400, frames_per_block=4))
+    frames = np.concatenate(blocks)
+    assert [len(block) for block in blocks] == [4] * 4 + [1]
+    assert frames.min(axis=1).tolist() == frames.max(axis=1).tolist() == [0] * 6 + [2] + [4] * 10
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 79])
