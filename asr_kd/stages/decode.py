@@ -29,6 +29,7 @@ from asr_kd.recogniser import System, SystemCard, posterior_stream, save_recogni
 from asr_kd.score.frame_accuracy import FrameCounts, count_frames
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import num_errors, score
+from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
@@ -165,7 +166,8 @@ class DecodeStage(Stage):
 
     def _tune(self, work: WorkDir, group: str, card: SystemCard) -> TuningResult:
         utterances = spread_evenly(work.utterances("dev"), self.config.tune_utterances)
-        references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
+        classes = read_word_classes(work.score_words)
+        references = classes.fold({utterance.utt_id: utterance.text or "" for utterance in utterances})
         system = System.load(card, work.models)
         with atomic_dir(work.decode / "dev-scores") as folder:
             _write_scores(folder, work, system, list(references))
@@ -173,7 +175,7 @@ class DecodeStage(Stage):
             result = tune(
                 work.graph,
                 scores.items,
-                lambda hypotheses: num_errors(score(references, hypotheses)),
+                lambda hypotheses: num_errors(score(references, classes.fold(hypotheses))),
                 self.config.grid(),
                 self.config.search(),
                 self.config.num_processes,
