@@ -13,6 +13,7 @@ from asr_kd.atomic import write_json, write_text
 from asr_kd.data.audio import audio_info
 from asr_kd.data.manifest import SPLITS, Utterance, write_manifest
 from asr_kd.errors import CorpusError, LexiconError
+from asr_kd.score.word_classes import SCORE_WORDS_FILE, write_word_classes
 
 Pronunciation = tuple[str, tuple[str, ...]]
 """A word and its phones."""
@@ -54,9 +55,12 @@ def write_corpus(
     licence: str,
     options: CorpusOptions,
     speakers_disjoint: bool = True,
+    score_words: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> PreparedCorpus:
     """Check a corpus and write its files; the LM text is the train split's alone.
+
+    ``score_words`` are the words as which others are scored, or nothing for those that are not scored.
 
     Raises:
         CorpusError: For an empty split, an utt_id or (where promised) a speaker in two splits.
@@ -86,6 +90,8 @@ def write_corpus(
     write_text(folder / "lexicon.txt", "".join(f"{word} {' '.join(ph)}\n" for word, ph in pronunciations))
     sentences = [row.text for row in sorted(splits["train"], key=lambda row: row.utt_id) if row.text]
     write_text(folder / "lm_text.txt", "".join(f"{sentence}\n" for sentence in sentences))
+    if score_words is not None:
+        write_word_classes(folder / SCORE_WORDS_FILE, score_words)
     write_json(folder / "corpus.json", summary)
     return PreparedCorpus(name, folder, splits, pronunciations, summary)
 

@@ -11,7 +11,17 @@ from typing import Any
 from asr_kd.errors import ConfigError
 from data_prep.common import CorpusOptions, PreparedCorpus
 
-BUILT_IN = ("quickstart", "yesno", "fsdd", "speechocean762")
+BUILT_IN = (
+    "quickstart",
+    "yesno",
+    "fsdd",
+    "speechocean762",
+    "librispeech",
+    "timit",
+    "commonvoice",
+    "kaldi",
+    "lhotse",
+)
 BUILT_IN_IMAGES = ("mnist",)
 
 

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from asr_kd.data.kaldi_dir import read_kaldi_dir, read_table
 from asr_kd.data.manifest import Utterance
-from asr_kd.errors import ConfigError, CorpusError, LexiconError, ManifestError
-from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, corpus_root, write_corpus
+from asr_kd.errors import ConfigError, CorpusError, ManifestError
+from data_prep.common import CorpusOptions, PreparedCorpus, corpus_root, write_corpus
 from data_prep.download import Archive, fetch
+from data_prep.lexicons import read_pronunciations
 
 # OpenSLR states no checksum for SLR101: the number of utterances of a download is checked instead.
 ARCHIVE = Archive(
@@ -75,7 +76,7 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
         out,
         name="speechocean762",
         splits=splits,
-        lexicon=read_corpus_lexicon(root / "resource" / "lexicon.txt", strip_stress=options.strip_stress),
+        lexicon=read_pronunciations(root / "resource" / "lexicon.txt", strip_stress=options.strip_stress),
         source="OpenSLR SLR101",
         licence="free for commercial and non-commercial use",
         options=options,
@@ -111,25 +112,6 @@ def choose_dev_speakers(strata: Mapping[str, Iterable[str]], num_speakers: int) 
     for stratum in by_remainder[: num_speakers - sum(quotas.values())]:
         quotas[stratum] += 1
     return {speaker for stratum, speakers in ordered.items() for speaker in speakers[: quotas[stratum]]}
-
-
-def read_corpus_lexicon(path: Path, *, strip_stress: bool) -> list[Pronunciation]:
-    """Read the corpus's lexicon with all pronunciations of a word; equal ones are kept once.
-
-    Raises:
-        LexiconError: For a line without phones, with its number.
-    """
-    pronunciations: list[Pronunciation] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        word, *phones = line.split()
-        if not phones:
-            raise LexiconError(f'"{word}" has no phones', where=f"{path}:{number}")
-        if strip_stress:
-            phones = [phone.rstrip("012") for phone in phones]
-        pronunciations.append((word, tuple(phones)))
-    return list(dict.fromkeys(pronunciations))
 
 
 def _strata(folder: Path, utterances: Sequence[Utterance]) -> dict[str, set[str]]:

@@ -13,6 +13,7 @@ from asr_kd.lang.lexicon import Lexicon
 
 _FRAMES_IN_CHUNK = 20_000
 _NUM_SHOWN = 3
+_HINT = "check transcripts against audio, widen retry_beam or raise max_failed_share"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class AlignmentReport:
         """Return one line for each failure: utt_id and reason."""
         return [f"{failure.utt_id} {failure.reason}" for failure in self.failures]
 
-    def check(self, max_failed_share: float) -> None:
-        """Refuse more failures than a share of the utterances.
+    def check(self, max_failed_share: float, hint: str = _HINT) -> None:
+        """Refuse more failures than a share of the utterances; ``hint`` says what to do then.
 
         Raises:
             AlignmentError: With the count and the first reasons.
@@ -105,5 +106,5 @@ class AlignmentReport:
             self.summary(),
             expected=f"at most {max_failed_share:.1%} failures",
             got=f"{len(self.failures) / max(self.num_utterances, 1):.1%}, the first are {first}",
-            hint="check transcripts against audio, widen retry_beam or raise max_failed_share",
+            hint=hint,
         )

@@ -69,3 +69,12 @@ def self_loop_probabilities(num_frames: Array, num_visits: Array) -> Array:
     """
     probabilities: Array = np.clip((num_frames - num_visits + 1) / (num_frames + 2), *_LOOP_LIMITS)
     return probabilities
+
+
+def estimated_self_loops(alignments: Iterable[Array], num_pdfs: int) -> Array:
+    """Return the self-loop probability of each pdf ``[S]`` from alignments."""
+    num_frames, num_visits = np.zeros((2, num_pdfs), dtype=np.int64)
+    for pdf_ids in alignments:
+        num_frames += np.bincount(pdf_ids, minlength=num_pdfs)
+        num_visits += visit_counts(pdf_ids, num_pdfs)
+    return self_loop_probabilities(num_frames, num_visits)

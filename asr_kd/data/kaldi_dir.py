@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from asr_kd.errors import ManifestError
 
 # A segment may end this many seconds behind its recording (Kaldi's extract-segments --max-overshoot).
 _MAX_OVERSHOOT = 0.5
+
+RunPipe = Callable[[str, str, str], Path]
+"""From recording_id, command and its place to the file with the command's audio."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,11 @@ class _Entry:
 
 
 def read_kaldi_dir(
-    folder: Path, *, root: Path | None = None, allow_untranscribed: bool = False
+    folder: Path,
+    *,
+    root: Path | None = None,
+    allow_untranscribed: bool = False,
+    run_pipe: RunPipe | None = None,
 ) -> list[Utterance]:
     """Read the utterances of a data directory, sorted by utt_id, with absolute audio paths.
 
@@ -31,19 +38,21 @@ def read_kaldi_dir(
         folder: Holds ``wav.scp``; without ``text`` every utterance is untranscribed, without
             ``utt2spk`` every utterance is a speaker of its own.
         root: What relative paths of ``wav.scp`` start from; when None the first that has the file of
-            the data directory, its parent and the current directory.
+            the data directory, the two above it and the current directory.
         allow_untranscribed: Take utterances that ``text`` lacks without their words.
+        run_pipe: Runs the commands of ``wav.scp`` (:class:`asr_kd.data.kaldi_pipes.PipeReader`); without
+            it they are refused.
 
     Raises:
-        ManifestError: For a malformed line (with its number), a command in ``wav.scp`` (none is ever
-            run), a doubled key, and utterances that one file has and the other lacks.
+        ManifestError: For a malformed line (with its number), a command in ``wav.scp`` that is
+            not to be run, a doubled key, and utterances that one file has and the other lacks.
         AudioError: For audio that is missing or unreadable.
 
     Source: Kaldi, "Data preparation"; extract-segments.cc for the ends of segments.
     """
     if not (folder / "wav.scp").is_file():
         raise ManifestError("not a Kaldi data directory", where=folder, expected="a file wav.scp in it")
-    recordings = _recordings(folder, root)
+    recordings = _recordings(folder, root, run_pipe)
     segments = _segments(folder, recordings)
     texts = _table(folder / "text") if (folder / "text").is_file() else None
     speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
@@ -106,29 +115,44 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _recordings(folder: Path, root: Path | None) -> dict[str, tuple[Path, AudioInfo]]:
-    roots = [folder, folder.parent, Path()] if root is None else [root]
+def _recordings(
+    folder: Path, root: Path | None, run_pipe: RunPipe | None
+) -> dict[str, tuple[Path, AudioInfo]]:
+    roots = [folder, folder.parent, folder.parent.parent, Path()] if root is None else [root]
     recordings = {}
     for recording_id, entry in _table(folder / "wav.scp").items():
         if entry.value.endswith("|") or entry.value.startswith("|"):
-            raise ManifestError(
-                f'"{recording_id}" is a command, and commands in wav.scp are never run',
-                where=entry.where,
-                expected="the path of an audio file",
-                got=entry.value[:60],
-                hint="write the command's output to a file and put its path here",
-            )
-        candidates = [(base / entry.value).absolute() for base in roots]
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if path is None:
-            raise ManifestError(
-                f'audio of "{recording_id}" is missing',
-                where=entry.where,
-                expected=" or ".join(str(candidate) for candidate in dict.fromkeys(candidates)),
-                hint="restore the file or mend the path",
-            )
+            path = _piped(recording_id, entry, run_pipe)
+        else:
+            path = _existing(recording_id, entry, roots)
         recordings[recording_id] = (path, audio_info(path, utt_id=recording_id))
     return recordings
+
+
+def _piped(recording_id: str, entry: _Entry, run_pipe: RunPipe | None) -> Path:
+    if run_pipe is None:
+        raise ManifestError(
+            f'"{recording_id}" is a command, and commands in wav.scp are never run unless that is allowed',
+            where=entry.where,
+            expected="the path of an audio file",
+            got=entry.value[:60],
+            hint="write the command's output to a file and put its path here, or look through the commands "
+            "and allow them: --set corpus.options.allow_pipes=true (corpus kaldi)",
+        )
+    return run_pipe(recording_id, entry.value, entry.where)
+
+
+def _existing(recording_id: str, entry: _Entry, roots: Sequence[Path]) -> Path:
+    candidates = [(base / entry.value).absolute() for base in roots]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        raise ManifestError(
+            f'audio of "{recording_id}" is missing',
+            where=entry.where,
+            expected=" or ".join(str(candidate) for candidate in dict.fromkeys(candidates)),
+            hint="restore the file or mend the path",
+        )
+    return path
 
 
 def _segments(
@@ -152,11 +176,22 @@ def _segments(
         if recording_id not in recordings:
             raise ManifestError(f'recording "{recording_id}" is not in wav.scp', where=entry.where)
         path, info = recordings[recording_id]
-        segments[utt_id] = (path, info, *_span(start, end, info, entry.where))
+        segments[utt_id] = (path, info, *segment_span(start, end, info, entry.where))
     return segments
 
 
-def _span(start: float, end: float, info: AudioInfo, where: str) -> tuple[int, int]:
+def segment_span(start: float, end: float, info: AudioInfo, where: str) -> tuple[int, int]:
+    """Return first sample and number of samples of a segment of a recording.
+
+    Args:
+        start: In seconds.
+        end: In seconds; -1 is the recording's end.
+        info: Of the recording.
+        where: Named in the error.
+
+    Raises:
+        ManifestError: When the segment is empty, or starts or ends outside the recording.
+    """
     duration = info.num_samples / info.sampling_rate
     if end == -1.0:
         end = duration

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
 from asr_kd.align.flat_start import FlatStartConfig, TrainedMixtures, train_monophone
 from asr_kd.align.forced import GmmScorer, Scorer, align_corpus
-from asr_kd.align.segments import pdf_counts
+from asr_kd.align.imported import ImportConfig, import_alignments, imported_hmm
+from asr_kd.align.segments import estimated_self_loops, pdf_counts
 from asr_kd.align.senones import SenoneConfig, train_senones
 from asr_kd.align.viterbi import AlignmentConfig, AlignmentFailure
 from asr_kd.am.checkpoint import load_model
@@ -28,6 +30,8 @@ from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
 
+Array = np.ndarray[Any, Any]
+
 ALIGNED_SPLITS = ("train", "dev", "test")
 
 _NET_NAME = "aligner"
@@ -37,6 +41,7 @@ class AlignConfig(Settings):
     """How labels are made.
 
     Attributes:
+        imported: Alignments that were made elsewhere, taken instead: no flat start, no search.
         features: Of the aligner, its own so that a user's frontend cannot spoil the labels.
         num_states: HMM states of a phone.
         silence_num_states: HMM states of silence.
@@ -48,6 +53,7 @@ class AlignConfig(Settings):
         num_processes: That align at a time.
     """
 
+    imported: ImportConfig | None = None
     features: FeatureConfig = FeatureConfig(name="mfcc")
     num_states: int = Field(3, ge=1)
     silence_num_states: int = Field(3, ge=1)
@@ -57,6 +63,15 @@ class AlignConfig(Settings):
     realign: bool = False
     realign_acoustic_scale: float = Field(0.3, gt=0)
     num_processes: int = Field(2, ge=1)
+
+    @model_validator(mode="after")
+    def _check_imported(self) -> AlignConfig:
+        if self.imported is not None and self.senones is not None:
+            raise ValueError(
+                "senones are built from alignments that are made here: leave out imported, or senones "
+                "(imported.hmm takes those of another model)"
+            )
+        return self
 
 
 class AlignStage(Stage):
@@ -82,6 +97,8 @@ class AlignStage(Stage):
         if self.config.senones is None:
             # Work folders from before there were senones in context stay as they are.
             del settings["align"]["senones"]
+        if self.config.imported is None:
+            del settings["align"]["imported"]
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
         return settings
@@ -97,8 +114,10 @@ class AlignStage(Stage):
         super().discard(work)
 
     def run(self, work: WorkDir) -> dict[str, Any]:
-        """Train the mixtures on train, then align every split."""
+        """Train the mixtures on train, then align every split; or take the alignments from elsewhere."""
         lexicon = read_lexicon(work.lexicon)
+        if self.config.imported is not None:
+            return self._import(work, lexicon, self.config.imported)
         trained, summary = self._train(work, lexicon)
         flat = self.config.flat_start
         scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order)
@@ -107,13 +126,35 @@ class AlignStage(Stage):
         features = self.config.features.key
         num_processes = self.config.num_processes
         summary |= self._align_splits(work, lexicon, trained.hmm, features, scorer, num_processes)
-        if self.config.realign:
-            # One process: the net uses all cores by itself.
-            summary |= self._align_splits(
-                work, lexicon, trained.hmm, self.net.features.key, self._net_scorer(work), 1
-            )
+        summary |= self._realign(work, lexicon, trained.hmm)
         summary["log-likelihood/frame"] = f"{trained.log_likelihoods[-1]:.2f}"
         return summary
+
+    def _realign(self, work: WorkDir, lexicon: Lexicon, hmm: Hmm) -> dict[str, Any]:
+        if not self.config.realign:
+            return {}
+        # One process: the net uses all cores by itself.
+        return self._align_splits(work, lexicon, hmm, self.net.features.key, self._net_scorer(work), 1)
+
+    def _import(self, work: WorkDir, lexicon: Lexicon, config: ImportConfig) -> dict[str, Any]:
+        """Write alignments that were made elsewhere, and the self-loops that they tell."""
+        topology = HmmTopology(self.config.num_states, self.config.silence_num_states)
+        hmm = imported_hmm(config, PhoneSet.from_lexicon(lexicon), topology)
+        frame_shift = self.config.features.load(self.search_path).spec.frame_shift
+
+        def imported(split: str) -> tuple[Iterator[tuple[str, Array]], AlignmentReport]:
+            store = work.feature_store(self.config.features.key, split)
+            spans = {row.utt_id: store.span(row.utt_id) for row in work.utterances(split)}
+            num_frames = {utt_id: last - first for utt_id, (first, last) in spans.items()}
+            report = AlignmentReport()
+            return import_alignments(config, split, num_frames, frame_shift, hmm, report), report
+
+        summary = _write_splits(work, hmm, imported)
+        hmm = hmm.with_self_loops(
+            estimated_self_loops((pdf_ids for _, pdf_ids in work.alignment("train").items()), hmm.num_pdfs)
+        )
+        hmm.save(work.align / HMM_FILE)
+        return {**summary, **self._realign(work, lexicon, hmm)}
 
     def _train(self, work: WorkDir, lexicon: Lexicon) -> tuple[TrainedMixtures, dict[str, Any]]:
         """Train mixtures of monophones, then of triphones when the settings ask for them."""
@@ -156,28 +197,41 @@ class AlignStage(Stage):
     def _align_splits(
         self, work: WorkDir, lexicon: Lexicon, hmm: Hmm, features: str, scorer: Scorer, num_processes: int
     ) -> dict[str, Any]:
-        facts: dict[str, Any] = {}
-        failed: list[str] = []
-        for split in ALIGNED_SPLITS:
+        def aligned(split: str) -> tuple[Iterator[tuple[str, Array]], AlignmentReport]:
             corpus, report = _corpus(work, features, split, lexicon)
-            aligned = align_corpus(corpus, scorer, lexicon, hmm, self.config.search, report, num_processes)
-            with (
-                atomic_dir(work.align / split) as folder,
-                FrameStoreWriter(folder, "int32", (), {"tree": hmm.tree.fingerprint}) as writer,
-            ):
-                for utt_id, pdf_ids in aligned:
-                    writer.add(utt_id, pdf_ids)
-            say(f"align {split}: {report.summary()}")
-            failed += report.lines()
-            facts[split] = {
-                "utterances": report.num_utterances,
-                "aligned": report.num_aligned,
-                "failed": len(report.failures),
-                "frames": len(FrameStore(work.align / split).frames),
-            }
-        write_text(work.align / FAILED_FILE, "".join(f"{line}\n" for line in failed))
-        _write_facts(work, hmm, facts)
-        return {split: f"{facts[split]['aligned']:,} of {facts[split]['utterances']:,}" for split in facts}
+            search = self.config.search
+            return align_corpus(corpus, scorer, lexicon, hmm, search, report, num_processes), report
+
+        return _write_splits(work, hmm, aligned)
+
+
+def _write_splits(
+    work: WorkDir,
+    hmm: Hmm,
+    aligned: Callable[[str], tuple[Iterator[tuple[str, Array]], AlignmentReport]],
+) -> dict[str, Any]:
+    """Write the alignments of every split, the facts about them and the list of what failed."""
+    facts: dict[str, Any] = {}
+    failed: list[str] = []
+    for split in ALIGNED_SPLITS:
+        alignments, report = aligned(split)
+        with (
+            atomic_dir(work.align / split) as folder,
+            FrameStoreWriter(folder, "int32", (), {"tree": hmm.tree.fingerprint}) as writer,
+        ):
+            for utt_id, pdf_ids in alignments:
+                writer.add(utt_id, pdf_ids)
+        say(f"align {split}: {report.summary()}")
+        failed += report.lines()
+        facts[split] = {
+            "utterances": report.num_utterances,
+            "aligned": report.num_aligned,
+            "failed": len(report.failures),
+            "frames": len(FrameStore(work.align / split).frames),
+        }
+    write_text(work.align / FAILED_FILE, "".join(f"{line}\n" for line in failed))
+    _write_facts(work, hmm, facts)
+    return {split: f"{facts[split]['aligned']:,} of {facts[split]['utterances']:,}" for split in facts}
 
 
 def _corpus(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import SPLITS, Utterance, read_manifest
 from asr_kd.errors import StageError
+from asr_kd.score.word_classes import SCORE_WORDS_FILE
 
 
 class Settings(BaseModel):
@@ -41,6 +42,11 @@ class WorkDir:
     def lm_text(self) -> Path:
         """Sentences for the language model, one a line."""
         return self.corpus / "lm_text.txt"
+
+    @property
+    def score_words(self) -> Path:
+        """Words as which others are scored, where the corpus says so."""
+        return self.corpus / SCORE_WORDS_FILE
 
     @property
     def align(self) -> Path:

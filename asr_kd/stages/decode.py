@@ -30,6 +30,7 @@ from asr_kd.recogniser import SystemCard, save_recogniser
 from asr_kd.score.frame_accuracy import FrameCounts, count_frames
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import num_errors, score
+from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.acoustics import Acoustics, MixtureCard, load_acoustics
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import read_hmm
@@ -189,9 +190,10 @@ class DecodeStage(Stage):
         utterances = spread_evenly(work.utterances("dev"), self.config.tune_utterances)
         utt_ids = [utterance.utt_id for utterance in utterances]
         tuned = list(members)[: self.config.tune_seeds]
-        references = {
-            f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances
-        }
+        classes = read_word_classes(work.score_words)
+        references = classes.fold(
+            {f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances}
+        )
         work.decode.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=work.decode, prefix=".dev-scores.") as temporary:
             folder = Path(temporary)
@@ -205,7 +207,7 @@ class DecodeStage(Stage):
                     for name, store in stores.items()
                     for utt_id, scores in store.items()
                 ),
-                lambda hypotheses: num_errors(score(references, hypotheses)),
+                lambda hypotheses: num_errors(score(references, classes.fold(hypotheses))),
                 self.config.grid(),
                 self.config.search(),
                 self.config.num_processes,

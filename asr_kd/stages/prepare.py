@@ -22,7 +22,7 @@ class CorpusConfig(Settings):
     """Which corpus, and how it is split.
 
     Attributes:
-        module: Short name (quickstart, yesno, fsdd, speechocean762) or the user's ``package.module``.
+        module: Short name (quickstart, librispeech, kaldi ...) or the user's ``package.module``.
         options: Of the corpus module.
         limit: Most utterances of a split, spread evenly over it; for trials.
     """

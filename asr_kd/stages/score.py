@@ -28,6 +28,7 @@ from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
+from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
 from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, MIXTURES, STUDENT
 from asr_kd.stages.labels import alignment_facts
@@ -116,8 +117,10 @@ def speakers(work: WorkDir, split: str) -> dict[str, str]:
 
 def word_score(work: WorkDir, name: str, split: str) -> WerResult:
     """Return the word errors of one decoded system."""
+    classes = read_word_classes(work.score_words)
     references = {utterance.utt_id: utterance.text or "" for utterance in work.utterances(split)}
-    return score(references, read_text_file(work.decode / name / f"{split}.txt"))
+    hypotheses = read_text_file(work.decode / name / f"{split}.txt")
+    return score(classes.fold(references), classes.fold(hypotheses))
 
 
 def system_scores(work: WorkDir, group: str, names: list[str], split: str) -> SystemScores:

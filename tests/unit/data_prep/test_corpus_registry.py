@@ -34,9 +34,9 @@ def test_built_in_corpora_are_found_by_name() -> None:
         assert issubclass(module.options_type, CorpusOptions)
         assert module.options_type() == module.options_type()
     with pytest.raises(
-        ConfigError, match='unknown corpus "timit"; expected quickstart, yesno, fsdd, speechocean762'
+        ConfigError, match='unknown corpus "wsj"; expected quickstart, yesno, fsdd, speechocean762'
     ):
-        load_corpus_module("timit")
+        load_corpus_module("wsj")
 
 
 def test_a_corpus_module_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

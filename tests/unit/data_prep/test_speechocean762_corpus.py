@@ -10,7 +10,8 @@ import pytest
 from asr_kd.data.kaldi_dir import read_table
 from asr_kd.data.manifest import read_manifest
 from asr_kd.errors import ConfigError, CorpusError, LexiconError, ManifestError
-from data_prep.speechocean762 import Options, choose_dev_speakers, prepare, read_corpus_lexicon
+from data_prep.lexicons import read_pronunciations
+from data_prep.speechocean762 import Options, choose_dev_speakers, prepare
 
 TEXTS = ["WE CALL IT", "CALL BEAR", "IT IS"]
 LEXICON = [
@@ -66,10 +67,10 @@ def test_the_original_layout(original: Path, tmp_path: Path) -> None:
 
 def test_stress_is_stripped_on_demand_and_pronunciations_kept(original: Path, tmp_path: Path) -> None:
     path = original / "resource" / "lexicon.txt"
-    stripped = read_corpus_lexicon(path, strip_stress=True)
+    stripped = read_pronunciations(path, strip_stress=True)
     assert stripped.count(("IT", ("IH", "T"))) == 1
     assert [phones for word, phones in stripped if word == "BEAR"] == [("B", "EH", "R"), ("B", "EY", "R")]
-    kept = read_corpus_lexicon(path, strip_stress=False)
+    kept = read_pronunciations(path, strip_stress=False)
     assert [phones for word, phones in kept if word == "IT"] == [("IH0", "T"), ("IH1", "T")]
     prepare(original, tmp_path, Options(dev_speakers=1))
     assert (tmp_path / "lexicon.txt").read_text().splitlines()[:2] == ["BEAR B EH R", "BEAR B EY R"]

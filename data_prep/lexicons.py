@@ -1,0 +1,133 @@
+"""Pronunciations for corpora: read from files of the usual kinds, or spelt by characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from asr_kd.data.manifest import Utterance
+from asr_kd.errors import LexiconError
+from data_prep.common import Pronunciation
+
+UnknownWords = Literal["refuse", "leave_out"]
+"""What is done with utterances of train that have words without a pronunciation."""
+
+# Columns between word and phones: probabilities in Kaldi's lexiconp files.
+_NUM_PROBABILITIES = {"lexiconp.txt": 1, "lexiconp_silprob.txt": 4}
+_STRESS = re.compile(r"(?<=.)[0-9]+$")
+
+
+def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronunciation]:
+    """Read lines ``WORD PHONE PHONE ...``; all pronunciations of a word are kept, equal ones once.
+
+    Args:
+        path: ``lexiconp.txt`` and ``lexiconp_silprob.txt`` have one and four probabilities after the word,
+            which are dropped; a file of any other name has none.
+        strip_stress: Take the digits off the ends of phones.
+
+    Raises:
+        LexiconError: For a missing or empty file, and a line without phones or probability, with its number.
+    """
+    if not path.is_file():
+        raise LexiconError("no such lexicon", where=path, expected="lines of WORD PHONE PHONE ...")
+    pronunciations: list[Pronunciation] = []
+    num_probabilities = _NUM_PROBABILITIES.get(path.name, 0)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise LexiconError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        word, *fields = line.split()
+        where = f"{path}:{number}"
+        _check_probabilities(fields[:num_probabilities], num_probabilities, where)
+        phones = fields[num_probabilities:]
+        if not phones:
+            raise LexiconError(f'"{word}" has no phones', where=where, expected="WORD PHONE PHONE ...")
+        if strip_stress:
+            phones = [without_stress(phone) for phone in phones]
+        pronunciations.append((word, tuple(phones)))
+    if not pronunciations:
+        raise LexiconError("the lexicon is empty", where=path, expected="lines of WORD PHONE PHONE ...")
+    return list(dict.fromkeys(pronunciations))
+
+
+def without_stress(phone: str) -> str:
+    """Return a phone without the digits at its end (``AH0`` becomes ``AH``)."""
+    return _STRESS.sub("", phone)
+
+
+def _check_probabilities(fields: Sequence[str], count: int, where: str) -> None:
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(value > 0 for value in values):
+        raise LexiconError(
+            "no probability behind the word",
+            where=where,
+            expected=f"WORD and {count} numbers above 0, then phones",
+            got=" ".join(fields) or "nothing",
+        )
+
+
+def character_lexicon(words: Iterable[str], where: str) -> list[Pronunciation]:
+    """Spell words: every letter, digit or combining mark, in lower case, is a phone.
+
+    Raises:
+        LexiconError: For a word without any.
+    """
+    pronunciations = []
+    for word in sorted(set(words)):
+        letters = [char for char in unicodedata.normalize("NFC", word).lower() if is_letter(char)]
+        if not letters:
+            raise LexiconError(
+                f'"{word}" has no letters to spell it by',
+                where=where,
+                hint="take it out of the transcripts, or bring a lexicon",
+            )
+        pronunciations.append((word, tuple(letters)))
+    return pronunciations
+
+
+def is_letter(char: str) -> bool:
+    """Return whether a character is a letter, a digit or a combining mark of any script."""
+    return unicodedata.category(char)[0] in "LMN"
+
+
+def settle_unknown_words(
+    splits: Mapping[str, Sequence[Utterance]],
+    lexicon: Iterable[Pronunciation],
+    unknown_words: UnknownWords,
+    where: str,
+) -> tuple[dict[str, Sequence[Utterance]], list[str]]:
+    """Leave out, or refuse, utterances of train with words that the lexicon lacks.
+
+    Returns:
+        The splits, and notes that say how many utterances were left out.
+
+    Raises:
+        LexiconError: When they are refused, or when none is left.
+    """
+    known = {word for word, _ in lexicon}
+    train = splits["train"]
+    kept = [row for row in train if known.issuperset(row.words)]
+    if len(kept) == len(train):
+        return dict(splits), []
+    missing = sorted({word for row in train for word in row.words} - known)
+    if unknown_words == "refuse" or not kept:
+        raise LexiconError(
+            f"{len(missing):,} words of the train text are not in the lexicon ({', '.join(missing[:5])})",
+            where=where,
+            got=f"{len(train) - len(kept):,} of {len(train):,} utterances with such words",
+            hint="add their pronunciations, or leave the utterances out: "
+            "--set corpus.options.unknown_words=leave_out",
+        )
+    note = (
+        f"{len(train) - len(kept):,} of {len(train):,} train utterances left out: words without pronunciation"
+    )
+    return {**splits, "train": kept}, [note]

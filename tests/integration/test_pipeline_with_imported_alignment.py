@@ -1,0 +1,67 @@
+"""The stages up to a teacher on alignments that were made elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from asr_kd.config import load_recipe
+from asr_kd.data.manifest import read_manifest
+from asr_kd.errors import ConfigError, LexiconError
+from asr_kd.experiment import open_pipeline
+from asr_kd.lang.hmm import Hmm
+from asr_kd.pipeline import Pipeline
+from asr_kd.stages.base import WorkDir
+from asr_kd.stages.provenance import describe_run
+from tests.support.tone_corpus import WORDS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SETTINGS = ["corpus.options.utterances=3", "teachers.count=1", "train.epochs=1", "control.count=0"]
+
+
+def open_tones(folder: Path, *settings: str) -> Pipeline:
+    shutil.copy(REPOSITORY / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
+    recipe = load_recipe(folder, overrides=[*SETTINGS, *settings])
+    return open_pipeline(
+        recipe, folder, folder / "work", None, describe_run("tones", "default", ["asr-kd", "run"])
+    )
+
+
+def write_ctms(work: WorkDir, phone: str = "{}") -> None:
+    """Write the transcript's phones, each as long as the others, as the whole utterance."""
+    for split in ("train", "dev", "test"):
+        lines = []
+        for row in read_manifest(work.manifest(split)):
+            phones = [phone.format(name) for word in row.words for name in WORDS[word]]
+            length = row.duration / len(phones)
+            lines += [f"{row.utt_id} 1 {k * length:.4f} {length:.4f} {p}\n" for k, p in enumerate(phones)]
+        (work.root / f"{split}.ctm").write_text("".join(lines))
+
+
+def test_a_teacher_learns_from_an_imported_ctm(tmp_path: Path) -> None:
+    path = tmp_path / "work" / "{split}.ctm"
+    pipeline = open_tones(tmp_path, "align.imported.format=ctm", f"align.imported.path={path}")
+    pipeline.run(to_stage="features")
+    write_ctms(pipeline.work, "ton_{}")
+    with pytest.raises(LexiconError, match=r'train\.ctm:1: phone "ton_.*" has no model'):
+        pipeline.run(from_stage="align", to_stage="align")
+    write_ctms(pipeline.work)
+    pipeline.run(from_stage="align", to_stage="teachers")
+    facts = json.loads((pipeline.work.align / "alignment.json").read_text())
+    assert facts["splits"]["train"]["aligned"] == 12
+    hmm = Hmm.load(pipeline.work.align / "hmm.json")
+    assert len(set(hmm.self_loop_probability.tolist())) > 1
+    row = read_manifest(pipeline.work.manifest("train"))[0]
+    pdf_ids = pipeline.work.alignment("train").get(row.utt_id)
+    first = hmm.phone_set.phone_id(WORDS[row.words[0]][0])
+    assert hmm.tree.phone_and_state(int(pdf_ids[0])) == (first, 0)
+    assert (pipeline.work.models / "teacher-01" / "model.json").is_file()
+
+
+def test_senones_are_not_built_from_imported_alignments(tmp_path: Path) -> None:
+    settings = ["align.imported={format: ctm, path: x.ctm}", "align.senones={num_leaves: 20}"]
+    with pytest.raises(ConfigError, match="senones are built from alignments that are made here"):
+        open_tones(tmp_path, *settings)
