@@ -34,7 +34,10 @@ Array = np.ndarray[Any, Any]
 
 ALIGNED_SPLITS = ("train", "dev", "test")
 
-_NET_NAME = "aligner"
+
+def _net_name(index: int) -> str:
+    """Return the model directory of a round of realignment, counted from 0."""
+    return "aligner" if index == 0 else f"aligner-{index + 1}"
 
 
 class AlignConfig(Settings):
@@ -48,8 +51,8 @@ class AlignConfig(Settings):
         flat_start: Training of the Gaussian mixtures.
         search: Beams, silence, and the share of utterances that may fail.
         senones: Tied states of triphones; None leaves a senone for each state of each phone.
-        realign: Whether a net with the recipe's settings, trained on the mixtures' alignment, aligns again.
-        realign_acoustic_scale: Factor on that net's log-likelihoods.
+        realign: Rounds in which a net with the recipe's settings learns the alignment so far and aligns anew.
+        realign_acoustic_scale: Factor on those nets' log-likelihoods.
         num_processes: That align at a time.
     """
 
@@ -60,7 +63,7 @@ class AlignConfig(Settings):
     flat_start: FlatStartConfig = FlatStartConfig()
     search: AlignmentConfig = AlignmentConfig()
     senones: SenoneConfig | None = None
-    realign: bool = False
+    realign: int = Field(0, ge=0)
     realign_acoustic_scale: float = Field(0.3, gt=0)
     num_processes: int = Field(2, ge=1)
 
@@ -99,6 +102,9 @@ class AlignStage(Stage):
             del settings["align"]["senones"]
         if self.config.imported is None:
             del settings["align"]["imported"]
+        if self.config.realign <= 1:
+            # As it was when there was one round or none.
+            settings["align"]["realign"] = bool(self.config.realign)
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
         return settings
@@ -109,8 +115,8 @@ class AlignStage(Stage):
         return [*files, *(work.align / split for split in ALIGNED_SPLITS)]
 
     def discard(self, work: WorkDir) -> None:
-        """Remove alignments and the net that realigned."""
-        discard_models(work, [_NET_NAME])
+        """Remove alignments and the nets that realigned."""
+        discard_models(work, [_net_name(index) for index in range(self.config.realign)])
         super().discard(work)
 
     def run(self, work: WorkDir) -> dict[str, Any]:
@@ -131,10 +137,12 @@ class AlignStage(Stage):
         return summary
 
     def _realign(self, work: WorkDir, lexicon: Lexicon, hmm: Hmm) -> dict[str, Any]:
-        if not self.config.realign:
-            return {}
-        # One process: the net uses all cores by itself.
-        return self._align_splits(work, lexicon, hmm, self.net.features.key, self._net_scorer(work), 1)
+        summary: dict[str, Any] = {}
+        for index in range(self.config.realign):
+            scorer = self._net_scorer(work, _net_name(index))
+            # One process: the net uses all cores by itself.
+            summary = self._align_splits(work, lexicon, hmm, self.net.features.key, scorer, 1)
+        return summary
 
     def _import(self, work: WorkDir, lexicon: Lexicon, config: ImportConfig) -> dict[str, Any]:
         """Write alignments that were made elsewhere, and the self-loops that they tell."""
@@ -182,9 +190,9 @@ class AlignStage(Stage):
         counts = f"{trained.hmm.num_pdfs:,} of {senones.num_triphones:,} triphones"
         return trained, {"senones": counts, "gaussians": f"{trained.gmm.num_gaussians:,}"}
 
-    def _net_scorer(self, work: WorkDir) -> Scorer:
-        train_hard(work, self.net, _NET_NAME, self.search_path)
-        model = load_model(work.models / _NET_NAME)
+    def _net_scorer(self, work: WorkDir, name: str) -> Scorer:
+        train_hard(work, self.net, name, self.search_path)
+        model = load_model(work.models / name)
 
         def scores(utt_id: str, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             log_posteriors = model.logits(features).log_softmax(1).cpu().numpy()

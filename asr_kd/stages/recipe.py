@@ -135,6 +135,12 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_mixtures(self) -> Recipe:
+        if self.decode.mixtures and self.align.imported is not None:
+            raise ValueError("decode.mixtures needs mixtures that are trained here: leave out align.imported")
+        return self
+
     def features(self, frontend: FrontendConfig | None = None) -> FeatureConfig:
         """Return the settings of the models' features, or of another frontend's."""
         chosen = frontend or self.frontend

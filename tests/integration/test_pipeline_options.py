@@ -53,10 +53,13 @@ def work(aligned: Path, tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def test_net_realigns(work: Path) -> None:
+def test_nets_realign(work: Path) -> None:
     before = alignment_facts(WorkDir(work))
-    pipeline = _pipeline(work, DIFFERENT_TEACHERS, "align.realign=true")
+    pipeline = _pipeline(work, DIFFERENT_TEACHERS, "align.realign=2")
     pipeline.run("align", "align", force=True)
+    # The second net learnt what the first one aligned.
+    cards = [read_card(work / "models" / name) for name in ("aligner", "aligner-2")]
+    assert cards[0].provenance["trained_as"] != cards[1].provenance["trained_as"]
     after = alignment_facts(WorkDir(work))
     assert after["splits"]["train"]["aligned"] == before["splits"]["train"]["aligned"] == 24
     assert after["fingerprint"] != before["fingerprint"]

@@ -102,6 +102,12 @@ def test_weights_must_fit_the_teachers(tmp_path: Path) -> None:
         load_recipe(_recipe(tmp_path), overrides=overrides)
 
 
+def test_mixtures_need_an_alignment_of_our_own(tmp_path: Path) -> None:
+    overrides = ["decode.mixtures=true", "align.imported={format: ctm, path: a.ctm}"]
+    with pytest.raises(ConfigError, match=r"decode.mixtures needs mixtures that are trained here"):
+        load_recipe(_recipe(tmp_path), overrides=overrides)
+
+
 @pytest.mark.parametrize("text", ["train.epochs", "=3", "train..epochs=3"])
 def test_malformed_override(text: str) -> None:
     with pytest.raises(ConfigError, match=r"malformed override; expected a.b=value"):
