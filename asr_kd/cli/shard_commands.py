@@ -18,7 +18,8 @@ from asr_kd.distill.teacher_gain import teacher_gain
 from asr_kd.errors import StageError
 from asr_kd.recogniser import System
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.ensemble import SHARD_SPLITS, sample_posteriors
+from asr_kd.stages.ensemble import SHARD_SPLITS
+from asr_kd.stages.posterior_sample import sample_posteriors
 from asr_kd.stages.recipe import Recipe
 
 _PLAN_COLUMNS = ("B/frame", "total MB", "KL mean", "KL p99", "TV", "top-1 %", "mass %", "kept", "writing s")
@@ -125,7 +126,8 @@ def plan(
     place = device or str(recipe.train.torch_device())
     system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models, place)
     start = time.perf_counter()
-    sample = sample_posteriors(work, system, recipe.ensemble, utterances)
+    config = recipe.ensemble
+    sample = sample_posteriors(work, system, config.temperature, config.averaging, config.weights, utterances)
     labelling_rate = sum(len(log_q) for _, log_q in sample) / (time.perf_counter() - start)
     estimates = make_plan(sample)
     frame_shift = next(iter(system.frontends().values())).frame_shift

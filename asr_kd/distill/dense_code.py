@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from asr_kd.distill.bits import Data
+from asr_kd.distill.row_encoder import RowEncoder, WholeRows
 from asr_kd.distill.targets import SoftTargets
 
 
@@ -39,6 +40,10 @@ class DenseCode:
         # Below float16's least number log 0 would be written, and 0 * log 0 is no number in a divergence.
         least = torch.finfo(torch.float16).min
         return log_q.float().clamp_min(least).half().cpu().contiguous().numpy().tobytes()
+
+    def rows(self) -> RowEncoder:
+        """Return an encoder of the rows of several utterances."""
+        return WholeRows(self.encode)
 
     def refusal(self, power: float) -> str | None:
         """Return why posteriors cannot be decoded at a power: they always can."""

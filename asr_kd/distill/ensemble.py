@@ -81,6 +81,22 @@ def ensemble_log_posteriors(
     return torch.log_softmax(total, dim=-1)
 
 
+def mean_weights(num_teachers: int, averaging: Averaging, weights: Sequence[float] | None) -> list[float]:
+    """Return each teacher's weight in the mean; they sum to 1.
+
+    Raises:
+        AsrKdError: For no teachers, or weights that do not fit.
+    """
+    log_weights = _log_weights(averaging, weights)
+    if num_teachers == 0 or (log_weights is not None and len(log_weights) != num_teachers):
+        raise AsrKdError(
+            "teachers and weights differ in number", expected=weights and len(weights), got=num_teachers
+        )
+    if log_weights is None:
+        return [1 / num_teachers] * num_teachers
+    return [math.exp(each) for each in log_weights]
+
+
 def _log_weights(averaging: Averaging, weights: Sequence[float] | None) -> list[float] | None:
     if averaging not in ("arithmetic", "geometric", "weighted"):
         raise AsrKdError("unknown averaging", expected="arithmetic, geometric or weighted", got=averaging)

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from asr_kd.distill.bits import Array, Data
 from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
+from asr_kd.distill.largest import largest
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid, MassGrid
+from asr_kd.distill.row_encoder import RowEncoder
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
 from asr_kd.distill.targets import SoftTargets
 
@@ -82,6 +84,10 @@ class KeptCode:
         self._masses = MassGrid()
         self._mass_of_code = self._masses.masses(torch.arange(256)).numpy()
         self._has_tail = config.tail != "renormalise"
+        # Below half a step under the lowest level everything belongs to the tail; the margin is for rounding.
+        self._floor = math.log(self._grid.least) - math.log(2) / config.steps
+        if isinstance(config, Threshold):
+            self._floor = max(self._floor, math.log(config.least) - 1e-3)
         self._id_type = np.int16 if num_senones <= 2**15 else np.int32
 
     @property
@@ -91,14 +97,23 @@ class KeptCode:
 
     def encode(self, log_q: Tensor, key: str) -> bytes:
         """Return the bytes of log posteriors ``[T, S]``."""
-        frames, ids, codes, *tails = (part.cpu().numpy() for part in self.select(log_q))
-        data = pack_entries(Entries(frames, ids, codes), len(log_q), self.num_senones)
+        rows = self.rows()
+        rows.add(log_q)
+        return rows.finish([len(log_q)], [key])[0]
+
+    def rows(self) -> RowEncoder:
+        """Return an encoder of rows that come in parts."""
+        return _KeptRows(self)
+
+    def pack(self, entries: Entries, tails: Sequence[Array], num_frames: int) -> bytes:
+        """Return the bytes of one utterance from what :meth:`select` chose."""
+        data = pack_entries(entries, num_frames, self.num_senones)
         return data + pack_streams([np.diff(tail, prepend=0) & 0xFF for tail in tails])
 
     def select(self, log_q: Tensor) -> tuple[Tensor, ...]:
         """Return frames, ids and codes of the entries, and the codes of the tails, on the input's device."""
         log_q = log_q.float()
-        top, ids = log_q.topk(self._k, dim=1)  # [T, K]
+        top, ids = largest(log_q, self._k, self._floor)  # [T, K]
         codes = self._grid.nearest(top)
         codes[:, 0].clamp_(max=self._grid.num_codes - 1)
         kept = self._kept(top) & (codes < self._grid.num_codes)
@@ -183,3 +198,29 @@ class KeptCode:
     def _place(self, power: float) -> int:
         known = (1.0, *self.config.powers)
         return next(place for place, value in enumerate(known) if math.isclose(power, value))
+
+
+class _KeptRows:
+    """Chooses senones part by part, so that no dense row is kept, and packs utterance by utterance."""
+
+    def __init__(self, code: KeptCode) -> None:
+        self._code = code
+        self._parts: list[list[Array]] = []
+        self._num_rows = 0
+
+    def add(self, log_q: Tensor) -> None:
+        frames, *rest = (part.cpu().numpy() for part in self._code.select(log_q))
+        self._parts.append([frames + self._num_rows, *rest])
+        self._num_rows += len(log_q)
+
+    def finish(self, lengths: Sequence[int], keys: Sequence[str]) -> list[bytes]:
+        assert sum(lengths) == self._num_rows
+        frames, ids, codes, *tails = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        data, first = [], 0
+        for length in lengths:
+            # The entries' frames rise.
+            begin, end = np.searchsorted(frames, (first, first + length))
+            entries = Entries(frames[begin:end] - first, ids[begin:end], codes[begin:end])
+            data.append(self._code.pack(entries, [tail[first : first + length] for tail in tails], length))
+            first += length
+        return data

@@ -15,6 +15,7 @@ from asr_kd.distill.bits import Array, Data
 from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid
+from asr_kd.distill.row_encoder import RowEncoder, WholeRows
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
 from asr_kd.distill.targets import SoftTargets
 
@@ -92,6 +93,10 @@ class SampledCode:
         codes = torch.where(is_sampled, _SAMPLED, levels)
         bits = _round_half(threshold, _uniform(generator, len(q), q))
         return frames[stays], ids[stays], codes[stays], bits
+
+    def rows(self) -> RowEncoder:
+        """Return an encoder of the rows of several utterances."""
+        return WholeRows(self.encode)
 
     def refusal(self, power: float) -> str | None:
         """Return why posteriors cannot be decoded at a power, or None when they can."""

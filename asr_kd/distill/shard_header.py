@@ -83,6 +83,7 @@ class ShardSetFacts(_Model):
         augmentation: Fingerprint of what the views do to an utterance; empty without views.
         keep_apart: Whether each teacher's own posteriors are stored beside their mean.
         order_seed: Of the order in which a split's utterances were written; None for the corpus's order.
+        precision: Of the teachers' matrix products.
     """
 
     averaging: Literal["arithmetic", "geometric", "weighted"]
@@ -105,10 +106,12 @@ class ShardSetFacts(_Model):
     augmentation: str = ""
     keep_apart: bool = False
     order_seed: int | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     @model_serializer(mode="wrap")
     def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _used(handler(self), {"augmentation": "", "keep_apart": False, "order_seed": None})
+        unused = {"augmentation": "", "keep_apart": False, "order_seed": None, "precision": "fp32"}
+        return _used(handler(self), unused)
 
 
 class ShardSetHeader(ShardSetFacts):

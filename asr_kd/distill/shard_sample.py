@@ -71,6 +71,14 @@ def teacher_part(number: int) -> str:
     return f"{TEACHER_PREFIX}{number + 1:02}"
 
 
+def teacher_key(key: str, number: int) -> str:
+    """Return what seeds the code of one teacher, counted from 0, of an utterance.
+
+    What a sampled code draws for one teacher must not depend on what it draws for another.
+    """
+    return f"{key} {teacher_part(number)}"
+
+
 def unpack_sample(sample: Sample, where: str, num_teachers: int = 0) -> StoredUtterance:
     """Return the utterance of a sample, with its teachers when they are kept apart.
 

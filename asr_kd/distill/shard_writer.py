@@ -17,7 +17,7 @@ from asr_kd.atomic import write_json, write_text
 from asr_kd.data.shards import shard_key
 from asr_kd.distill.bits import Array
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts, ShardSetHeader
-from asr_kd.distill.shard_sample import StoredUtterance, teacher_part
+from asr_kd.distill.shard_sample import StoredUtterance, teacher_key
 from asr_kd.distill.sparse import make_code
 from asr_kd.distill.split_writer import SplitWriter, finished_shards, refuse_doubled, written_splits
 from asr_kd.errors import ShardError
@@ -109,9 +109,43 @@ class ShardSetWriter:
         Raises:
             ShardError: For shapes that do not fit, values that float16 cannot hold, or an unknown view.
         """
+        if tuple(log_q.shape) != (len(features), self._facts.num_senones):
+            raise ShardError(
+                "log_q of another shape",
+                where=utt_id,
+                expected=(len(features), self._facts.num_senones),
+                got=tuple(log_q.shape),
+            )
+        coded = self._code.encode(log_q, shard_key(utt_id, view))
+        self.add_coded(split, utt_id, features, pdf_ids, coded, view, teachers)
+
+    def add_coded(
+        self,
+        split: str,
+        utt_id: str,
+        features: Tensor | np.ndarray[Any, Any],
+        pdf_ids: Tensor | np.ndarray[Any, Any] | None,
+        targets: bytes,
+        view: str = "",
+        teachers: Sequence[bytes] = (),
+    ) -> None:
+        """Append one utterance whose posteriors are coded already.
+
+        Args:
+            split: Of the corpus.
+            utt_id: As in the manifest.
+            features: ``[T, D]``, normalised as the header says.
+            pdf_ids: ``[T]``; None for audio without a transcript.
+            targets: The coded posteriors of T frames; the key of their code is ``shard_key(utt_id, view)``.
+            view: Name of the augmented copy, one of the header's.
+            teachers: Of each teacher alone, when they are kept apart.
+
+        Raises:
+            ShardError: For shapes that do not fit, values that float16 cannot hold, or an unknown view.
+        """
         labels = None if pdf_ids is None else torch.as_tensor(pdf_ids).cpu().numpy()
         frames = torch.as_tensor(features).detach().cpu().half().numpy()
-        self._check(utt_id, view, frames, labels, log_q)
+        self._check(utt_id, view, frames, labels)
         expected = len(self._facts.teachers) if self._facts.keep_apart else 0
         if len(teachers) != expected:
             raise ShardError("teachers kept apart", where=utt_id, expected=expected, got=len(teachers))
@@ -120,7 +154,7 @@ class ShardSetWriter:
             view,
             frames,
             None if labels is None else labels.astype(self._label_type),
-            self._code.encode(log_q, shard_key(utt_id, view)),
+            targets,
             tuple(teachers),
         )
         self._split(split).add(utterance)
@@ -134,14 +168,12 @@ class ShardSetWriter:
             log_q: The teacher's tempered log posteriors ``[T, S]``.
             view: Name of the augmented copy.
         """
-        # What a sampled code draws for one teacher must not depend on what it draws for another.
-        return self._code.encode(log_q, f"{shard_key(utt_id, view)} {teacher_part(number)}")
+        return self._code.encode(log_q, teacher_key(shard_key(utt_id, view), number))
 
-    def _check(self, utt_id: str, view: str, features: Array, pdf_ids: Array | None, log_q: Tensor) -> None:
+    def _check(self, utt_id: str, view: str, features: Array, pdf_ids: Array | None) -> None:
         facts, num_frames = self._facts, len(features)
         shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
             "features": (features.shape, (num_frames, facts.feature_dim)),
-            "log_q": (tuple(log_q.shape), (num_frames, facts.num_senones)),
         }
         if pdf_ids is not None:
             shapes["pdf_ids"] = (pdf_ids.shape, (num_frames,))

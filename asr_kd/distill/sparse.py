@@ -11,6 +11,7 @@ from torch import Tensor
 from asr_kd.distill.bits import Data
 from asr_kd.distill.dense_code import Dense, DenseCode
 from asr_kd.distill.kept_code import KeptCode, Nucleus, Threshold, TopK
+from asr_kd.distill.row_encoder import RowEncoder
 from asr_kd.distill.sampled_code import Sampled, SampledCode
 from asr_kd.distill.targets import SoftTargets
 
@@ -27,6 +28,9 @@ class PosteriorCode(Protocol):
 
     def encode(self, log_q: Tensor, key: str) -> bytes:
         """Return the bytes of log posteriors ``[T, S]``; ``key`` seeds what is random."""
+
+    def rows(self) -> RowEncoder:
+        """Return an encoder of the rows of several utterances; its bytes are those of :meth:`encode`."""
 
     def refusal(self, power: float) -> str | None:
         """Return why posteriors cannot be decoded at a power, or None when they can."""

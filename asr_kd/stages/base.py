@@ -110,6 +110,10 @@ class WorkDir:
         """Return a split's utterances."""
         return read_manifest(self.manifest(split))
 
+    def further_shards(self, name: str) -> Path:
+        """Return the folder of another shard set of the same teachers."""
+        return self.root / f"shards-{name}"
+
     def features(self, key: str, split: str) -> Path:
         """Return the folder of a split's features; ``key`` tells the feature settings apart."""
         return self.root / "features" / key / split

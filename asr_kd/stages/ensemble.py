@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor
 
 from asr_kd.am.prior import log_prior
 from asr_kd.data.augment import plan_view
 from asr_kd.data.frame_store import FrameStore
-from asr_kd.data.manifest import Utterance, is_drawn, spread_evenly
-from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors, tempered_log_posteriors
+from asr_kd.data.manifest import Utterance, is_drawn
+from asr_kd.distill.ensemble import Averaging
 from asr_kd.distill.kept_code import Threshold
+from asr_kd.distill.labelling import LabelTarget, Precision
 from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
-from asr_kd.extraction import ViewConfig, extract_split, view_name
-from asr_kd.progress import say, track
+from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
+from asr_kd.progress import say
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.labelling import LabellerArguments, default_processes, labelling
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.stages.nets import NetConfig
+from asr_kd.stages.posterior_sample import sample_posteriors
 from asr_kd.stages.teachers import teacher_name
+from asr_kd.stages.view_labelling import Label, ViewLabelling
 
 SHARD_SPLITS = ("train", "transfer", "dev")
 """Splits that are labelled: the student learns from the first two and is watched on the last."""
@@ -41,6 +44,21 @@ TRANSFER_SEED = 0
 
 VIEWED_SPLITS = ("train", "transfer")
 """Splits that the student learns from: they alone have augmented views."""
+
+
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class FurtherSet(Settings):
+    """Another shard set of the same forward pass.
+
+    Attributes:
+        temperature: T of its posteriors.
+        code: Of its posteriors.
+    """
+
+    temperature: float = Field(2.0, gt=0)
+    code: CodeConfig = Threshold(least=0.001, k=96)
 
 
 class EnsembleConfig(Settings):
@@ -58,6 +76,11 @@ class EnsembleConfig(Settings):
             them (``student.teachers``) and ``asr-kd shards teachers`` can draw the gain against their number.
         order_seed: Of the random order in which a split's utterances are written, so that frames of many
             utterances and speakers are read together; None writes them in the corpus's order.
+        precision: Of the teachers' matrix products and logits; ``bf16`` is faster on processors that have it,
+            and changes the posteriors.
+        further: More shard sets by name, in ``shards-NAME/``, at other temperatures or in other codes; the
+            nets run once for all of them.
+        num_processes: That label at a time; None takes one a core, and one in all on a GPU.
     """
 
     averaging: Averaging = "arithmetic"
@@ -69,6 +92,9 @@ class EnsembleConfig(Settings):
     data_share: float = Field(1.0, gt=0, le=1)
     keep_apart: bool = False
     order_seed: int | None = 0
+    precision: Precision = "fp32"
+    further: dict[SetName, FurtherSet] = {}
+    num_processes: int | None = Field(None, ge=1)
 
     def system(self, num_teachers: int) -> SystemCard:
         """Return the ensemble as a system to decode with."""
@@ -106,8 +132,13 @@ class EnsembleStage(Stage):
 
     def settings(self) -> dict[str, Any]:
         """Return the averaging and the stored features."""
+        ensemble = self.config.model_dump(mode="json", exclude={"num_processes"})
+        # Work folders from before there were these stay as they are.
+        for name, unused in (("precision", "fp32"), ("further", {})):
+            if ensemble[name] == unused:
+                del ensemble[name]
         settings = {
-            "ensemble": self.config.model_dump(mode="json"),
+            "ensemble": ensemble,
             "num_teachers": self.num_teachers,
             "student_features": self.student.features.model_dump(mode="json"),
             "window": self.student.window.model_dump(mode="json"),
@@ -117,34 +148,69 @@ class EnsembleStage(Stage):
         return settings
 
     def outputs(self, work: WorkDir) -> list[Path]:
-        """Return the header, which is written last."""
-        return [work.shards / HEADER_FILE]
+        """Return the headers, which are written last."""
+        return [folder / HEADER_FILE for folder in self._folders(work)]
+
+    def _folders(self, work: WorkDir) -> list[Path]:
+        return [work.shards, *(work.further_shards(name) for name in self.config.further)]
 
     def discard(self, work: WorkDir) -> None:
-        """Remove the shards with the header."""
-        shutil.rmtree(work.shards, ignore_errors=True)
+        """Remove the shards with the headers."""
+        for folder in self._folders(work):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Label every frame; shards that are finished are not written again."""
         device = str(self.student.train.torch_device())
-        system = System.load(self.config.system(self.num_teachers), work.models, device)
-        facts = self._facts(work, system, self._code(work, system))
-        with begin_shard_set(work.shards, facts, self.config.shard_frames) as writer:
-            for split in SHARD_SPLITS:
-                if split in work.splits():
-                    for view in self.views.numbers() if split in VIEWED_SPLITS else (0,):
-                        self._write_split(work, system, writer, split, view)
-        header = writer.finish()
+        card = self.config.system(self.num_teachers)
+        system = System.load(card, work.models, device)
+        code = self._code(work, system)
+        facts = self._facts(work, system, code)
+        configs = {config.key: config for config in map(feature_config, system.models)}
+        configs[self.student.features.key] = self.student.features
+        del system  # The nets are loaded where they label.
+        targets = self._targets(code)
+        all_facts = [
+            facts.model_copy(update={"temperature": target.temperature, "code": target.code})
+            for target in targets
+        ]
+        arguments = LabellerArguments(work.models, card, device, targets, self.config.precision)
+        num_processes = self.config.num_processes or default_processes(device)
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(begin_shard_set(folder, each, self.config.shard_frames))
+                for folder, each in zip(self._folders(work), all_facts, strict=True)
+            ]
+            label = stack.enter_context(labelling(arguments, num_processes))
+            for split in (each for each in SHARD_SPLITS if each in work.splits()):
+                for view in self.views.numbers() if split in VIEWED_SPLITS else (0,):
+                    self._label_view(work, label, writers, configs, split, view)
+        headers = [writer.finish() for writer in writers]
+        header = headers[0]
         sizes = header.bytes_per_frame()
         return {
             "frames": f"{header.num_frames(tuple(header.splits)):,}",
             "bytes/frame": f"{sizes['targets']:.1f} targets, {sizes['total']:.1f} in all",
         }
 
+    def _targets(self, code: CodeConfig) -> tuple[LabelTarget, ...]:
+        """Return what is stored in the shard set and in the further ones."""
+        config = self.config
+        return (
+            LabelTarget(config.temperature, code, config.keep_apart),
+            *(
+                LabelTarget(each.temperature, each.code, config.keep_apart)
+                for each in config.further.values()
+            ),
+        )
+
     def _code(self, work: WorkDir, system: System) -> CodeConfig:
         if self.config.budget is None:
             return self.config.code
-        estimates = make_plan(sample_posteriors(work, system, self.config))
+        sample = sample_posteriors(
+            work, system, self.config.temperature, self.config.averaging, self.config.weights
+        )
+        estimates = make_plan(sample)
         chosen = choose(estimates, self.config.budget)
         say(f"code within the budget: {code_text(chosen.config)}, {chosen.bytes_per_frame:.1f} bytes/frame")
         return chosen.config
@@ -172,13 +238,8 @@ class EnsembleStage(Stage):
             hmm=hmm.to_json(),
             keep_apart=self.config.keep_apart,
             order_seed=self.config.order_seed,
+            precision=self.config.precision,
         )
-
-    def _write_split(
-        self, work: WorkDir, system: System, writer: ShardSetWriter, split: str, view: int
-    ) -> None:
-        with self._features(work, system, split, view) as stores:
-            self._label(work, system, writer, split, view, stores)
 
     def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
         share = self.config.data_share if split == "train" else 1.0
@@ -186,13 +247,11 @@ class EnsembleStage(Stage):
 
     @contextmanager
     def _features(
-        self, work: WorkDir, system: System, split: str, view: int
-    ) -> Iterator[dict[str, FrameStore]]:
+        self, work: WorkDir, configs: Mapping[str, FeatureConfig], split: str, view: int
+    ) -> Iterator[dict[str, Path]]:
         """Yield the features of teachers and student by key; those of a view are made for the time."""
-        configs = {config.key: config for config in map(feature_config, system.models)}
-        configs[self.student.features.key] = self.student.features
         if view == 0:
-            yield {key: work.feature_store(key, split) for key in configs}
+            yield {key: work.features(key, split) for key in configs}
             return
         with TemporaryDirectory(dir=work.root, prefix=".views-") as temporary:
             for key, config in configs.items():
@@ -200,47 +259,34 @@ class EnsembleStage(Stage):
                 folder = Path(temporary) / key
                 utterances = self._utterances(work, split)
                 extract_split(utterances, frontend, config, folder, view, self.views.augment)
-            yield {key: FrameStore(Path(temporary) / key) for key in configs}
+            yield {key: Path(temporary) / key for key in configs}
 
-    def _label(
+    def _label_view(
         self,
         work: WorkDir,
-        system: System,
-        writer: ShardSetWriter,
+        label: Label,
+        writers: Sequence[ShardSetWriter],
+        configs: Mapping[str, FeatureConfig],
         split: str,
         view: int,
-        stores: dict[str, FrameStore],
     ) -> None:
+        """Label one view of a split, from features of the teachers and the student by their key."""
         name = view_name(view)
-        stored = stores[self.student.features.key]
-        alignment = work.alignment(split) if (work.align / split).is_dir() else None
         wanted = [utterance.utt_id for utterance in self._utterances(work, split)]
         utt_ids = writing_order(wanted, self.config.order_seed, split, name)
-        for utt_id in track(utt_ids, f"ensemble {split} {name}".strip(), len(utt_ids), "utterances"):
-            if writer.is_written(split, utt_id, name):
-                continue
-            apart: list[bytes] = []
-            log_q = tempered_posteriors(
-                system, stores, utt_id, self.config, self._keeper(writer, utt_id, name, apart)
-            )
+        labelling_of_view = ViewLabelling(writers, split, name, utt_ids)
+        if labelling_of_view.is_done:
+            return
+        alignment = work.alignment(split) if (work.align / split).is_dir() else None
+
+        def pdf_ids(utt_id: str) -> np.ndarray[Any, Any] | None:
             # Audio without a transcript, that failed to align or whose speed was changed: soft targets alone.
-            labelled = alignment is not None and utt_id in alignment
             fits = plan_view(utt_id, view, self.views.augment).keeps_frames
-            labels = np.array(alignment.get(utt_id)) if alignment and labelled and fits else None
-            writer.add(split, utt_id, np.array(stored.get(utt_id)), labels, log_q, name, apart)
+            return np.array(alignment.get(utt_id)) if alignment and utt_id in alignment and fits else None
 
-    def _keeper(
-        self, writer: ShardSetWriter, utt_id: str, view: str, apart: list[bytes]
-    ) -> Callable[[Tensor], None] | None:
-        """Return what is done with each teacher's logits: encoded, when the teachers are kept apart."""
-        if not self.config.keep_apart:
-            return None
-
-        def keep(logits: Tensor) -> None:
-            log_q = tempered_log_posteriors(logits, self.config.temperature)
-            apart.append(writer.encode_teacher(len(apart), utt_id, log_q, view))
-
-        return keep
+        with self._features(work, configs, split, view) as folders:
+            stored = FrameStore(folders[self.student.features.key])
+            labelling_of_view.write(label, stored, folders, pdf_ids)
 
 
 def writing_order(utt_ids: Sequence[str], seed: int | None, split: str, view: str) -> list[str]:
@@ -248,43 +294,3 @@ def writing_order(utt_ids: Sequence[str], seed: int | None, split: str, view: st
     if seed is None:
         return list(utt_ids)
     return sorted(utt_ids, key=lambda utt_id: sha256(f"{seed} {split} {view} {utt_id}".encode()).digest())
-
-
-def tempered_posteriors(
-    system: System,
-    inputs: Mapping[str, FrameStore],
-    utt_id: str,
-    config: EnsembleConfig,
-    keep: Callable[[Tensor], None] | None = None,
-) -> Tensor:
-    """Return the log of the teachers' averaged tempered posteriors of an utterance ``[T, S]``.
-
-    Args:
-        system: The teachers.
-        inputs: Features by their key.
-        utt_id: The utterance.
-        config: Temperature and averaging.
-        keep: Is given each teacher's logits ``[T, S]``.
-    """
-
-    def each_logits() -> Iterator[Tensor]:
-        for model in system.models:
-            logits = model.logits(inputs[feature_config(model).key].get(utt_id))
-            if keep is not None:
-                keep(logits)
-            yield logits
-
-    return ensemble_log_posteriors(each_logits(), config.temperature, config.averaging, config.weights)
-
-
-def sample_posteriors(
-    work: WorkDir, system: System, config: EnsembleConfig, num_utterances: int = 40
-) -> list[tuple[str, Tensor]]:
-    """Label some training utterances, spread evenly, to plan with."""
-    inputs = {key: work.feature_store(key, "train") for key in system.frontends()}
-    rows = spread_evenly(work.utterances("train"), num_utterances)
-    utt_ids = [row.utt_id for row in rows]
-    return [
-        (utt_id, tempered_posteriors(system, inputs, utt_id, config))
-        for utt_id in track(utt_ids, "labelling a sample", len(utt_ids), "utterances")
-    ]

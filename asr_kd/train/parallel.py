@@ -84,15 +84,19 @@ def run_in_turn(
     return [function(*each) for each in arguments]
 
 
+def end_with(parent: int) -> None:
+    """Let this process end when the run that started it is gone, even killed; what it has written stays."""
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
 def _prepare(threads: int, parent: int) -> None:
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     torch.set_num_threads(threads)
     # Bars of several processes would overwrite each other.
     use_plain_lines()
 
 
-def _end_with(parent: int) -> None:
-    """End this process when the run that started it is gone, even killed; its checkpoint stays."""
+def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)

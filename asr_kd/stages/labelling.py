@@ -1,0 +1,169 @@
+"""Spreads the labelling of a split over processes; what is stored does not depend on their number."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr_kd.align.pool import worker_pool
+from asr_kd.data.frame_store import FRAMES_FILE
+from asr_kd.distill.labelling import CodedPosteriors, Labeller, LabelTarget, Precision
+from asr_kd.recogniser import System, SystemCard, feature_config
+from asr_kd.train.parallel import end_with, usable_cores
+
+BATCH_FRAMES = 2048
+"""Utterances are labelled together until they have so many frames.
+
+A batch is labelled as a whole even when a part of it is stored already: a row's last bits depend on how many
+rows a product has.
+"""
+
+
+@dataclass(frozen=True)
+class LabellerArguments:
+    """What makes a :class:`LabelWorker`, in this process or another.
+
+    Attributes:
+        models: Folder of the teachers' model directories.
+        card: Which teachers, and how they are averaged.
+        device: Of the nets.
+        targets: What is stored.
+        precision: Of the nets' matrix products.
+    """
+
+    models: Path
+    card: SystemCard
+    device: str
+    targets: tuple[LabelTarget, ...]
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """Where the features of some utterances lie.
+
+    Attributes:
+        folder: Of a :class:`~asr_kd.data.frame_store.FrameStore`.
+        spans: First frame and one past the last one of each utterance.
+    """
+
+    folder: Path
+    spans: tuple[tuple[int, int], ...]
+
+    def read(self) -> list[Tensor]:
+        """Return the features ``[T, D]`` of each utterance."""
+        # Not through FrameStore, whose index would be read in each process: it grows with the corpus.
+        frames = np.load(self.folder / FRAMES_FILE, mmap_mode="r", allow_pickle=False)
+        return [
+            torch.from_numpy(np.array(frames[first:last], dtype=np.float32)) for first, last in self.spans
+        ]
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """Utterances that are labelled together.
+
+    Attributes:
+        keys: Of each utterance, which seed what a code draws.
+        features: By feature key.
+    """
+
+    keys: tuple[str, ...]
+    features: dict[str, StoredFrames]
+
+
+Labels = list[list[CodedPosteriors]]
+"""For each target what is stored of each utterance of a task."""
+
+
+class LabelWorker:
+    """Labels the utterances of a task."""
+
+    def __init__(self, arguments: LabellerArguments) -> None:
+        system = System.load(arguments.card, arguments.models, arguments.device)
+        keys = [feature_config(model).key for model in system.models]
+        self._labeller = Labeller(
+            system.models, keys, arguments.targets, system.averaging, system.weights, arguments.precision
+        )
+
+    def __call__(self, task: LabelTask) -> Labels:
+        """Return what is stored."""
+        features = {key: stored.read() for key, stored in task.features.items()}
+        return self._labeller.label(features, task.keys)
+
+
+def default_processes(device: str) -> int:
+    """Return how many processes label: one on a GPU, else one a core."""
+    return usable_cores() if device == "cpu" else 1
+
+
+@contextmanager
+def labelling(
+    arguments: LabellerArguments, num_processes: int
+) -> Iterator[Callable[[Iterable[LabelTask]], Iterator[Labels]]]:
+    """Yield a function that maps tasks to labels, in order, while the caller writes those of earlier tasks.
+
+    On a CPU each process computes with one thread, so that results come out the same bits.
+
+    Args:
+        arguments: Of the worker in each process.
+        num_processes: One works in threads of this process.
+    """
+    if num_processes > 1:
+        with worker_pool(num_processes, _process_worker, os.getpid(), arguments) as run:
+            yield run
+        return
+    worker = LabelWorker(arguments)
+    num_threads = 1
+    if arguments.device != "cpu":
+        num_threads = 2  # One packs bytes while the other keeps the device busy.
+    threads_before = torch.get_num_threads()
+    # Each thread has a setting of its own.
+    with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+        try:
+            yield lambda tasks: _map_in_order(executor, worker, tasks, num_threads + 1)
+        finally:
+            torch.set_num_threads(threads_before)
+
+
+def _process_worker(parent: int, arguments: LabellerArguments) -> LabelWorker:
+    end_with(parent)
+    torch.set_num_threads(1)
+    return LabelWorker(arguments)
+
+
+def _map_in_order(
+    executor: ThreadPoolExecutor, worker: LabelWorker, tasks: Iterable[LabelTask], num_in_flight: int
+) -> Iterator[Labels]:
+    waiting: deque[Future[Labels]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(executor.submit(worker, task))
+            if len(waiting) >= num_in_flight:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def batches(lengths: Sequence[int], num_frames: int = BATCH_FRAMES) -> Iterator[slice]:
+    """Yield the utterances of each batch: consecutive ones, of ``num_frames`` frames or just more."""
+    begin, total = 0, 0
+    for place, length in enumerate(lengths):
+        total += length
+        if total >= num_frames:
+            yield slice(begin, place + 1)
+            begin, total = place + 1, 0
+    if begin < len(lengths):
+        yield slice(begin, len(lengths))

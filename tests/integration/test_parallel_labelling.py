@@ -1,0 +1,155 @@
+"""The ensemble stage over processes: the same bytes whatever their number, after a kill too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from asr_kd.config import load_recipe
+from asr_kd.distill.shard_set import open_shard_set
+from asr_kd.distill.shard_writer import ShardSetWriter
+from asr_kd.experiment import open_pipeline
+from asr_kd.pipeline import Pipeline
+from asr_kd.report.results import Provenance
+from asr_kd.stages import labelling
+from asr_kd.stages.base import WorkDir
+from asr_kd.stages.labelling import batches
+
+ROOT = Path(__file__).resolve().parents[2]
+PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
+SETTINGS = (
+    "corpus.options.utterances=4",
+    "train.epochs=1",
+    "views.count=1",
+    "views.augment.speeds=[0.9, 1.1]",
+    "ensemble.shard_frames=150",
+    "ensemble.further={sharp: {temperature: 1.0, code: {name: topk, k: 5}}}",
+)
+
+
+def _recipe(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
+    return folder
+
+
+def _pipeline(work: Path, *overrides: str) -> Pipeline:
+    folder = _recipe(work.parent / "recipe")
+    recipe = load_recipe(folder, overrides=[*SETTINGS, *overrides])
+    return open_pipeline(recipe, folder, work, None, PROVENANCE)
+
+
+def _label(work: Path, num_processes: int) -> None:
+    pipeline = _pipeline(work, f"ensemble.num_processes={num_processes}")
+    pipeline.run("ensemble", "ensemble")
+
+
+def _bytes(work: Path) -> dict[str, bytes]:
+    files = [*(work / "shards").iterdir(), *(work / "shards-sharp").iterdir()]
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("trained") / "work"
+    _pipeline(work).run(to_stage="baseline")
+    return work
+
+
+@pytest.fixture(scope="module")
+def labelled(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    work = tmp_path_factory.mktemp("labelled") / "work"
+    shutil.copytree(trained, work)
+    _label(work, 1)
+    shard_set = open_shard_set(work / "shards")
+    shard_set.verify()
+    assert shard_set.header.temperature == 2
+    further = open_shard_set(WorkDir(work).further_shards("sharp"))
+    further.verify()
+    assert further.header.temperature == 1
+    assert further.header.num_frames(("train", "dev")) == shard_set.header.num_frames(("train", "dev"))
+    return _bytes(work)
+
+
+@pytest.fixture
+def work(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "work")
+    return tmp_path / "work"
+
+
+def test_two_processes_write_the_bytes_of_one(work: Path, labelled: dict[str, bytes]) -> None:
+    _label(work, 2)
+    assert _bytes(work) == labelled
+
+
+@pytest.mark.parametrize("num_written", [1, 17])
+def test_a_broken_off_run_resumes_to_the_same_bytes(
+    work: Path, labelled: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, num_written: int
+) -> None:
+    add = ShardSetWriter.add_coded
+    calls: list[int] = []
+
+    def broken(*arguments: object) -> None:
+        if len(calls) == num_written:
+            raise KeyboardInterrupt
+        calls.append(1)
+        add(*arguments)  # type: ignore[arg-type]  # as they came
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardSetWriter, "add_coded", broken)
+        with pytest.raises(KeyboardInterrupt):
+            _label(work, 1)
+    _label(work, 1)
+    assert _bytes(work) == labelled
+
+
+def test_a_killed_run_over_processes_resumes_to_the_same_bytes(
+    work: Path, labelled: dict[str, bytes]
+) -> None:
+    settings = [part for each in (*SETTINGS, "ensemble.num_processes=2") for part in ("--set", each)]
+    command = ["-m", "asr_kd", "run", str(_recipe(work.parent / "recipe")), "--work", str(work)]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--from-stage", "ensemble", "--to-stage", "ensemble", *settings],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    while not list((work / "shards").glob("*.json")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for name, data in _bytes(work).items():
+        if name.endswith(".tar"):
+            assert labelled[name] == data
+    assert not (work / "shards" / "header.json").exists()
+    _label(work, 2)
+    assert _bytes(work) == labelled
+
+
+def test_only_what_is_lacking_is_labelled(
+    work: Path, labelled: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _label(work, 1)
+    (work / "shards" / "header.json").unlink()
+    (work / "shards" / "dev-000000.json").unlink()
+    tasks = []
+    original = labelling.LabelWorker.__call__
+    monkeypatch.setattr(
+        labelling.LabelWorker, "__call__", lambda self, task: tasks.append(task) or original(self, task)
+    )
+    _label(work, 1)
+    assert {key.partition("-")[0] for task in tasks for key in task.keys} == {"s5"}  # dev's speaker
+    assert _bytes(work) == labelled
+
+
+def test_batches_are_consecutive_and_full() -> None:
+    assert list(batches([5, 5, 1, 20, 3], 10)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert list(batches([], 10)) == []
+    assert list(batches([10], 10)) == [slice(0, 1)]
