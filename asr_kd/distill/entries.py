@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_kd.distill.bits import Array
 from asr_kd.distill.damage import Damage
 
 PADDING = 254
@@ -111,10 +113,11 @@ def _sorted(frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
     if frames.device.type != "cpu":
         ordered, order = frames.sort(stable=True)
         return order.int(), torch.searchsorted(ordered, edges, out_int32=True)
-    # Frame and place in one key, which numpy sorts in two thirds of its radix sort's time, a third of torch's.
+    # Frame and place in one key: numpy sorts these in less time than by its radix sort, or than torch does.
     num_bits = len(frames).bit_length()
-    kind = np.uint32 if num_frames.bit_length() + num_bits <= 32 else np.uint64
-    keys = frames.numpy().astype(kind) << kind(num_bits)
+    fits = num_frames.bit_length() + num_bits <= 32
+    kind: type[np.unsignedinteger[Any]] = np.uint32 if fits else np.uint64
+    keys: Array = frames.numpy().astype(kind) << kind(num_bits)
     keys |= np.arange(len(keys), dtype=kind)
     keys.sort()
     first = np.searchsorted(keys, edges.numpy().astype(kind) << kind(num_bits))

@@ -140,7 +140,7 @@ def pool_device(
     # With its number: the thread that loads has another current GPU.
     device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
     header = shard_set.header
-    num_frames = min(pool_frames, header.num_frames(splits))
+    num_frames = min(pool_frames, header.num_frames(tuple(splits)))
     bytes_per_frame = 2 * header.feature_dim + 4 + 6 * shard_set.code.max_kept
     # Parts are there twice while they are joined.
     needed = 2 * num_frames * bytes_per_frame
