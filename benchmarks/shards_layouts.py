@@ -21,10 +21,10 @@ from torch import Tensor
 
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.kept_code import TopK
-from asr_kd.distill.shard_reader import grouped
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
+from asr_kd.distill.target_decoder import grouped
 
 Utterance = tuple[str, Tensor, Tensor, Tensor]
 

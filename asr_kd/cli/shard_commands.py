@@ -50,9 +50,10 @@ def verify(shards: ShardsArgument) -> None:
 def bench(
     shards: ShardsArgument,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Frames of a batch.")] = 1024,
+    device: Annotated[str, typer.Option("--device", help="To decode on, such as cuda.")] = "cpu",
 ) -> None:
     """Measure frames a second read, decoded, and gathered into training batches."""
-    rates = shards_bench(shards, batch_size=batch_size)
+    rates = shards_bench(shards, batch_size=batch_size, device=device)
     table = Table("frames/s", "")
     for name, rate in (
         ("read and checked", rates.read),

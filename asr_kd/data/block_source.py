@@ -125,7 +125,8 @@ class BlockSource(ABC):
                 block = plan.block(number, order)
                 generator = self._generator(epoch, stream, number)
                 frames = torch.randperm(sum(block.batch_sizes), generator=generator) + offset
-                parts = torch.split(frames, list(block.batch_sizes))
+                # All of a block's at once, for a GPU is waited for.
+                parts = torch.split(frames.to(pool.device), list(block.batch_sizes))
                 for batch, part in enumerate(parts, start=block.first_batch):
                     if batch >= first_batch:
                         yield self._gather(pool, share.cut(part))
@@ -133,7 +134,7 @@ class BlockSource(ABC):
     def _epoch_in_memory(self, epoch: int, first_batch: int) -> Iterator[Batch]:
         if self._whole is None:
             self._whole = self._pool([each for part in range(self._num_parts) for each in self._read(part)])
-        order = torch.randperm(len(self._whole), generator=self._generator(epoch))
+        order = torch.randperm(len(self._whole), generator=self._generator(epoch)).to(self._whole.device)
         edges = [self._plans[0].first_frame(b) for b in range(first_batch, self.batches_per_epoch + 1)]
         for first, last in pairwise(edges):
             yield self._gather(self._whole, self._shares[0].cut(order[first:last]))

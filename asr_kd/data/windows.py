@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,6 +75,9 @@ class FramePool:
         features: One ``[T, D]`` an utterance.
         targets: For each name one tensor ``[T, ...]`` an utterance.
         window: Context; it never crosses an utterance's edge, where the edge frame is repeated.
+
+    Attributes:
+        device: Of features and targets, and so of the batches.
     """
 
     def __init__(
@@ -84,26 +88,29 @@ class FramePool:
     ) -> None:
         if not features:
             raise AsrKdError("no utterances to take frames from")
-        lengths = torch.tensor([len(frames) for frames in features])
+        self.device = features[0].device
+        lengths = [len(frames) for frames in features]
         for name, values in targets.items():
-            if [len(value) for value in values] != lengths.tolist():
+            if [len(value) for value in values] != lengths:
                 raise AsrKdError(f"{name} and features differ in their number of frames")
         self.targets = {name: torch.cat(list(values)) for name, values in targets.items()}
         self.window = window
-        self._num_frames = int(lengths.sum())
+        self._num_frames = sum(lengths)
         padded = _padded(features, window)
         # Row i is the window that begins at i, without a copy: rows overlap.
         num_places = max(0, len(padded) - window.width + 1)
         dim = padded.shape[1]
         self._windows = padded.as_strided((num_places, window.width * dim), (dim, 1))
-        pads = (window.width - 1) * ((lengths > 0).long().cumsum(0) - 1)  # rows before each utterance
-        self._begins = torch.arange(self._num_frames) + pads.repeat_interleave(lengths)
+        # Rows before each utterance that stand for no frame.
+        pads = (window.width - 1) * (np.cumsum(np.array(lengths) > 0) - 1)
+        begins = torch.from_numpy(np.arange(self._num_frames) + np.repeat(pads, lengths))
+        self._begins = begins.to(self.device)
 
     def __len__(self) -> int:
         return self._num_frames
 
     def gather(self, frames: Tensor) -> Batch:
-        """Return the windows and targets of frames, given by their index in the pool ``[B]``."""
+        """Return the windows and targets of frames ``[B]``, given by their index, on the pool's device."""
         flat = self._windows.index_select(0, self._begins.index_select(0, frames))  # [B, W * D]
         # Not -1: a rank's share of a small batch may hold no frame.
         windows = flat.reshape(len(frames), self.window.width, flat.shape[1] // self.window.width)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from asr_kd.distill.bits import Data
+from asr_kd.distill.damage import Damage
 from asr_kd.distill.kept_code import KeptCode
 from asr_kd.distill.merge import merge_teachers
 from asr_kd.distill.sampled_code import SampledCode
@@ -35,7 +36,12 @@ class StoredMean:
     weights: tuple[float, ...]
 
     def decode(
-        self, code: PosteriorCode, data: Sequence[Sequence[Data]], lengths: Sequence[int], power: float = 1.0
+        self,
+        code: PosteriorCode,
+        data: Sequence[Sequence[Data]],
+        lengths: Sequence[int],
+        power: float = 1.0,
+        damage: Damage | None = None,
     ) -> SoftTargets:
         """Return the targets of several utterances, one after another.
 
@@ -44,12 +50,14 @@ class StoredMean:
             data: The coded posteriors of all teachers, for each utterance.
             lengths: Frames of each utterance.
             power: Every teacher is raised to it before the mean is taken.
+            damage: Tells the device to decode on.
 
         Raises:
             ValueError: When the bytes are damaged.
         """
         parts = [
-            code.decode_batch([each[number] for each in data], lengths, power) for number in self.numbers
+            code.decode_batch([each[number] for each in data], lengths, power, damage)
+            for number in self.numbers
         ]
         max_kept = code.max_kept
         if isinstance(code, SampledCode):

@@ -11,10 +11,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.bits import Array, Data
+from asr_kd.distill.bits import Data
+from asr_kd.distill.damage import Damage
 from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
 from asr_kd.distill.largest import largest
 from asr_kd.distill.packing import pack_entries, read_entries
+from asr_kd.distill.parts import exclusive_sums, restarted_sums, utterance_of_each
 from asr_kd.distill.quantise import LogGrid, MassGrid
 from asr_kd.distill.row_encoder import RowEncoder
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
@@ -79,16 +81,18 @@ class KeptCode:
         self._k = min(config.k, num_senones)
         self._grid = LogGrid(config.steps)
         assert self._grid.num_codes <= PADDING
-        self._levels = np.zeros(256, dtype=np.float32)
-        self._levels[: self._grid.num_codes] = self._grid.levels().numpy()
+        # A damaged code has no level, which its row's sum shows.
+        self._levels = torch.full((256,), math.nan)
+        self._levels[: self._grid.num_codes] = self._grid.levels()
+        self._levels[PADDING] = 0.0
         self._masses = MassGrid()
-        self._mass_of_code = self._masses.masses(torch.arange(256)).numpy()
+        self._mass_of_code = self._masses.masses(torch.arange(256))
         self._has_tail = config.tail != "renormalise"
         # Below half a step under the lowest level everything belongs to the tail; the margin is for rounding.
         self._floor = math.log(self._grid.least) - math.log(2) / config.steps
         if isinstance(config, Threshold):
             self._floor = max(self._floor, math.log(config.least) - 1e-3)
-        self._id_type = np.int16 if num_senones <= 2**15 else np.int32
+        self._id_type = torch.int16 if num_senones <= 2**15 else torch.int32
 
     @property
     def max_kept(self) -> int:
@@ -105,10 +109,10 @@ class KeptCode:
         """Return an encoder of rows that come in parts."""
         return _KeptRows(self)
 
-    def pack(self, entries: Entries, tails: Sequence[Array], num_frames: int) -> bytes:
+    def pack(self, entries: Entries, tails: Sequence[Tensor], num_frames: int) -> bytes:
         """Return the bytes of one utterance from what :meth:`select` chose."""
         data = pack_entries(entries, num_frames, self.num_senones)
-        return data + pack_streams([np.diff(tail, prepend=0) & 0xFF for tail in tails])
+        return data + pack_streams([tail.diff(prepend=tail.new_zeros(1)) & 0xFF for tail in tails])
 
     def select(self, log_q: Tensor) -> tuple[Tensor, ...]:
         """Return frames, ids and codes of the entries, and the codes of the tails, on the input's device."""
@@ -157,43 +161,51 @@ class KeptCode:
         """Return targets of T frames, float16; the kept senones of a row are sorted by id."""
         return self.decode_batch([data], [num_frames], power)
 
-    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+    def decode_batch(
+        self,
+        data: Sequence[Data],
+        lengths: Sequence[int],
+        power: float = 1.0,
+        damage: Damage | None = None,
+    ) -> SoftTargets:
         """Return the targets of several utterances, one after another."""
+        damage = damage or Damage()
         readers = [Reader(each) for each in data]
         num_frames = sum(lengths)
-        entries = read_entries(readers, lengths, self.num_senones, self._k)
-        tail = self._read_tails(readers, lengths, power) if self._has_tail else None
+        entries = read_entries(readers, lengths, self.num_senones, self._k, damage)
+        tail = self._read_tails(readers, lengths, power, damage) if self._has_tail else None
         for reader in readers:
             reader.finish()
-        rows = entries_in_rows(entries, num_frames, self._k)
+        rows = entries_in_rows(entries, num_frames, self._k, damage)
         levels = self._levels if power == 1 else self._levels**power
-        probs = levels.take(rows.codes, mode="clip")  # [T, K]
-        # A damaged code has no level; a row's own codes are the smallest of the numbers in it.
-        is_known = (rows.codes < self._grid.num_codes) | (rows.codes == PADDING)
-        if not rows.counts.all() or not is_known.all():
-            raise ValueError("a frame without senones, or an unknown level")
-        share = 1 / probs.sum(1)
+        probs = levels.to(damage.device).index_select(0, rows.codes.reshape(-1)).reshape(num_frames, self._k)
+        # Sums of float16 numbers are exact in float64, and so the same on every device.
+        mass = probs.sum(1, dtype=torch.float64).float()
+        damage.refuse((rows.counts == 0) | mass.isnan(), "a frame without senones, or an unknown level")
+        share = 1 / mass
         if tail is not None:
             share *= 1 - tail
         probs *= share[:, None]
         stored = tail if tail is not None and self.config.tail == "class" else None
         return SoftTargets(
-            torch.from_numpy(probs).half(),
-            torch.from_numpy(rows.ids.astype(self._id_type)),
-            None if stored is None else torch.from_numpy(stored).half(),
+            probs.half(), rows.ids.to(self._id_type), None if stored is None else stored.half()
         )
 
-    def _read_tails(self, readers: Sequence[Reader], lengths: Sequence[int], power: float) -> Array:
+    def _read_tails(
+        self, readers: Sequence[Reader], lengths: Sequence[int], power: float, damage: Damage
+    ) -> Tensor:
         """Return the masses of the tails at a power ``[T]``."""
         place = self._place(power)
-        codes = []
+        steps = []
         for reader, length in zip(readers, lengths, strict=True):
             tails = read_streams(reader, 1 + len(self.config.powers), length)
             if any(len(tail) != length for tail in tails):
                 raise ValueError(f"{length} tails expected")
-            codes.append(tails[place].cumsum(dtype=np.uint8))
-        masses: Array = self._mass_of_code.take(np.concatenate(codes))
-        return masses
+            steps.append(tails[place])
+        counts = damage.moved([np.array(lengths, dtype=np.int32)])
+        utterance = utterance_of_each(counts, sum(lengths))
+        codes = restarted_sums(damage.moved(steps), exclusive_sums(counts), utterance) & 0xFF
+        return self._mass_of_code.to(damage.device).index_select(0, codes)
 
     def _place(self, power: float) -> int:
         known = (1.0, *self.config.powers)
@@ -205,22 +217,23 @@ class _KeptRows:
 
     def __init__(self, code: KeptCode) -> None:
         self._code = code
-        self._parts: list[list[Array]] = []
+        self._parts: list[list[Tensor]] = []
         self._num_rows = 0
 
     def add(self, log_q: Tensor) -> None:
-        frames, *rest = (part.cpu().numpy() for part in self._code.select(log_q))
+        frames, *rest = self._code.select(log_q)
         self._parts.append([frames + self._num_rows, *rest])
         self._num_rows += len(log_q)
 
     def finish(self, lengths: Sequence[int], keys: Sequence[str]) -> list[bytes]:
         assert sum(lengths) == self._num_rows
-        frames, ids, codes, *tails = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        data, first = [], 0
-        for length in lengths:
-            # The entries' frames rise.
-            begin, end = np.searchsorted(frames, (first, first + length))
+        frames, ids, codes, *tails = (torch.cat(column) for column in zip(*self._parts, strict=True))
+        ends = torch.tensor(lengths).cumsum(0)
+        # The entries' frames rise.
+        last = torch.searchsorted(frames, ends.to(frames.device)).tolist()
+        data = []
+        for begin, end, after, length in zip([0, *last[:-1]], last, ends.tolist(), lengths, strict=True):
+            first = after - length
             entries = Entries(frames[begin:end] - first, ids[begin:end], codes[begin:end])
-            data.append(self._code.pack(entries, [tail[first : first + length] for tail in tails], length))
-            first += length
+            data.append(self._code.pack(entries, [tail[first:after] for tail in tails], length))
         return data

@@ -7,11 +7,17 @@ senones, the number of runs of each, their gaps and lengths, and the codes as di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from asr_kd.distill.bits import Array
-from asr_kd.distill.entries import Entries, PackedEntries, frame_type
+from asr_kd.distill.damage import Damage
+from asr_kd.distill.entries import Entries, PackedEntries
+from asr_kd.distill.parts import exclusive_sums, part_of_each, restarted_sums, utterance_of_each
 from asr_kd.distill.streams import pack_streams
 
 NUM_STREAMS = 6
@@ -19,119 +25,127 @@ NUM_STREAMS = 6
 
 def pack_runs(entries: Entries, num_frames: int) -> bytes:
     """Return entries of distinct (frame, id) as bytes."""
-    order = np.argsort(entries.ids.astype(np.int64) * num_frames + entries.frames)
-    frames, ids, codes = (
-        part[order].astype(np.int64) for part in (entries.frames, entries.ids, entries.codes)
-    )
-    new_senone = np.ones(len(ids), dtype=bool)
+    order = (entries.ids * num_frames + entries.frames).argsort()
+    frames, ids, codes = (part[order] for part in (entries.frames, entries.ids, entries.codes))
+    new_senone = torch.ones_like(ids, dtype=torch.bool)
     new_senone[1:] = ids[1:] != ids[:-1]
-    new_run = new_senone | (np.diff(frames, prepend=0) != 1)
-    first = np.flatnonzero(new_run)  # [R], where each run begins among the entries
-    lengths = np.diff(first, append=len(ids))
+    new_run = new_senone | (_steps(frames) != 1)
+    first = new_run.nonzero()[:, 0]  # [R], where each run begins among the entries
+    lengths = _lengths(first, len(ids))
     starts = frames[first]
     # Frames between a run and the one of the same senone before it, or from the beginning of the utterance.
     leads_senone = new_senone[first]
-    gaps = np.where(leads_senone, starts, starts - np.roll(starts + lengths, 1) - 1)
-    senones = ids[first][leads_senone]
+    gaps = torch.where(leads_senone, starts, starts - (starts + lengths).roll(1) - 1)
     streams = [
-        np.diff(senones, prepend=-1) - 1,
-        np.diff(np.flatnonzero(leads_senone), append=len(first)) - 1,
+        _steps(ids[first][leads_senone], -1) - 1,
+        _lengths(leads_senone.nonzero()[:, 0], len(first)) - 1,
         gaps,
         lengths - 1,
         codes[first],
-        (np.diff(codes, prepend=0) & 0xFF)[~new_run],
+        (_steps(codes) & 0xFF)[~new_run],
     ]
     return pack_streams(streams)
 
 
-def unpack_runs(
-    streams: Sequence[Sequence[Array]],
-    lengths: Sequence[int],
-    offsets: Sequence[int],
-    num_frames: int,
-    num_senones: int,
-) -> PackedEntries:
+def _steps(values: Tensor, before: int = 0) -> Tensor:
+    """Return the difference of each number from the one before it."""
+    return values.diff(prepend=values.new_full((1,), before))
+
+
+def _lengths(first: Tensor, end: int) -> Tensor:
+    """Return the lengths of parts that begin at ``first``."""
+    return first.diff(append=first.new_full((1,), end))
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """One utterance's runs as :func:`pack_runs` packed them.
+
+    Attributes:
+        first_frame: Of the utterance, among those of all that are unpacked together.
+        num_frames: Of the utterance.
+        streams: The six of :func:`pack_runs`.
+    """
+
+    first_frame: int
+    num_frames: int
+    streams: Sequence[Array]
+
+
+def unpack_runs(stored: Sequence[StoredRuns], num_senones: int, damage: Damage) -> PackedEntries:
     """Return the entries that :func:`pack_runs` packed, sorted by utterance, senone and frame.
 
+    The streams' lengths are checked where they are read; values are checked where they are decoded.
+
     Args:
-        streams: The six of each utterance.
-        lengths: Frames of each utterance.
-        offsets: The first frame of each utterance.
-        num_frames: Of all utterances, also those that are packed otherwise.
+        stored: Of each utterance.
         num_senones: S.
+        damage: Tells the device.
 
     Raises:
         ValueError: When the bytes are damaged.
     """
-    sizes = np.array([[len(stream) for stream in each] for each in streams])  # [utterances, 6]
-    steps, runs_per_senone, gaps, run_lengths, first_codes, changes = map(_joined, zip(*streams, strict=True))
-    runs_per_senone = runs_per_senone.astype(np.int64) + 1
-    run_lengths = run_lengths.astype(np.int64) + 1
-    num_runs = sizes[:, 3]
-    _check(sizes, runs_per_senone, run_lengths)
-    if len(run_lengths) == 0:
-        return PackedEntries(np.zeros(0, dtype=frame_type(num_frames)), np.zeros(0, dtype=np.int32))
-    if first_codes.max() > 255:
-        raise ValueError("an unknown level")
-    senones = _restarted(steps.astype(np.int64) + 1, sizes[:, 0]) - 1
-    if senones.max() >= num_senones:
-        raise ValueError("a senone outside the inventory")
-    starts = _run_starts(gaps, run_lengths, runs_per_senone)
-    if (starts + run_lengths > np.repeat(lengths, num_runs)).any():
-        raise ValueError("a run goes beyond the utterance")
-    starts += np.repeat(offsets, num_runs)
-    first = run_lengths.cumsum() - run_lengths  # [R], where each run begins among the entries
-    # Numbers of 16 bits wrap around, and their sums are right nevertheless.
-    kind = frame_type(num_frames)
-    frames = np.repeat((starts - first).astype(kind), run_lengths)
-    frames += np.arange(len(frames), dtype=kind)
-    total = _code_sums(changes, first, len(frames))
-    leading = (np.repeat(senones, runs_per_senone) << 8) | (first_codes.astype(np.uint8) - total[first])
-    values = np.repeat(leading.astype("<i4"), run_lengths)
-    values.view(np.uint8)[::4] += total
+    sizes = np.array([[len(stream) for stream in each.streams] for each in stored])  # [utterances, 6]
+    arrays = [np.concatenate(kind) for kind in zip(*(each.streams for each in stored), strict=True)]
+    _check(sizes, arrays)
+    num_runs = len(arrays[3])
+    num_entries = num_runs + len(arrays[5])
+    steps, more_runs, gaps, more_frames, first_codes, changes = (damage.moved([array]) for array in arrays)
+    if num_runs == 0:
+        return PackedEntries(gaps.int(), gaps.int())
+    damage.refuse(first_codes > 255, "an unknown level")
+    run_lengths = more_frames.int() + 1
+    counts = damage.moved([sizes.astype(np.int32)])
+    senones = _senones(steps, counts[:, 0])
+    damage.refuse((senones < 0) | (senones >= num_senones), "a senone outside the inventory")
+    leads = exclusive_sums(more_runs.int() + 1)  # [senones], first run of each
+    senone_of_run = part_of_each(leads, num_runs)
+    starts = _run_starts(gaps.int(), run_lengths, leads, senone_of_run)
+    edges = damage.moved([np.array([[each.first_frame, each.num_frames] for each in stored], dtype=np.int32)])
+    edges = edges.index_select(0, utterance_of_each(counts[:, 3], num_runs))  # [R, 2]
+    goes_beyond = (starts < 0) | (starts + run_lengths > edges[:, 1])
+    damage.refuse(goes_beyond, "a run goes beyond the utterance")
+    starts += edges[:, 0]
+    first = exclusive_sums(run_lengths)  # [R], where each run begins among the entries
+    run = part_of_each(first, num_entries)
+    place = torch.arange(num_entries, dtype=torch.int32, device=run.device)
+    frames = (starts - first).index_select(0, run).add_(place)
+    # A run's first entry has no change: entry e of run r has seen the first e - r changes, counted through.
+    seen = functional.pad(changes.to(torch.uint8).cumsum(0, dtype=torch.uint8), (1, 0))
+    base = seen.index_select(0, first - torch.arange(num_runs, dtype=torch.int32, device=run.device))
+    leading = (senones.index_select(0, senone_of_run) << 8) | (first_codes.to(torch.uint8) - base)
+    values = leading.index_select(0, run)
+    codes = values.to(torch.uint8) + seen.index_select(0, place.sub_(run))  # modulo 256
+    values = (values & ~0xFF) | codes
+    if damage.is_noted:
+        frames.clamp_(0, stored[-1].first_frame + stored[-1].num_frames - 1)
+        values.clamp_(0, (num_senones << 8) - 1)
     return PackedEntries(frames, values)
 
 
-def _joined(streams: Sequence[Array]) -> Array:
-    return streams[0] if len(streams) == 1 else np.concatenate(streams)
-
-
-def _check(sizes: Array, runs_per_senone: Array, run_lengths: Array) -> None:
+def _check(sizes: Array, streams: Sequence[Array]) -> None:
     """Refuse streams that disagree on the numbers of senones, runs and entries of an utterance."""
     num_senones, counts, num_gaps, num_runs, num_first, num_changes = sizes.T
     agrees = (num_senones == counts) & (num_gaps == num_runs) & (num_first == num_runs)
-    for values, each, sums in (
-        (runs_per_senone, counts, num_runs),
-        (run_lengths, num_runs, num_runs + num_changes),
+    for more, each, sums in (
+        (streams[1], counts, num_runs),
+        (streams[3], num_runs, num_changes + num_runs),
     ):
-        totals = np.concatenate([[0], values.cumsum()])[np.concatenate([[0], each.cumsum()])]
-        agrees &= np.diff(totals) == sums
+        ends = each.cumsum()
+        totals = [int(part.sum(dtype=np.int64)) for part in np.split(more, ends[:-1])]
+        agrees &= np.array(totals) + each == sums
     if not agrees.all():
         raise ValueError("the numbers of runs and entries disagree")
 
 
-def _restarted(steps: Array, counts: Array) -> Array:
-    """Return the running sums of parts of ``counts`` numbers, each from 0."""
-    total = np.concatenate([[0], steps.cumsum()])
-    first = counts.cumsum() - counts
-    sums: Array = total[1:] - np.repeat(total[first], counts)
-    return sums
+def _senones(steps: Tensor, counts: Tensor) -> Tensor:
+    """Return the senones of all utterances, each utterance's from the sums of its own steps."""
+    return restarted_sums(steps.int() + 1, exclusive_sums(counts), utterance_of_each(counts, len(steps))) - 1
 
 
-def _run_starts(gaps: Array, lengths: Array, runs_per_senone: Array) -> Array:
+def _run_starts(gaps: Tensor, lengths: Tensor, leads: Tensor, senone_of_run: Tensor) -> Tensor:
     """Return each run's first frame; gaps count from frame 0, or from one frame after the run before."""
-    leads = runs_per_senone.cumsum() - runs_per_senone  # [senones], first run of each
-    advance = gaps.astype(np.int64)
+    advance = gaps.clone()
     advance[1:] += lengths[:-1] + 1
-    advance[leads] = gaps[leads]
-    return _restarted(advance, runs_per_senone)
-
-
-def _code_sums(changes: Array, first: Array, num_entries: int) -> Array:
-    """Return the running sums of changes, modulo 256, with no change where a run begins ``[E]``."""
-    steps = np.zeros(num_entries, dtype=np.uint8)
-    is_change = np.ones(num_entries, dtype=bool)
-    is_change[first] = False
-    steps[is_change] = changes
-    sums: Array = steps.cumsum(dtype=np.uint8)
-    return sums
+    advance.index_copy_(0, leads.long(), gaps.index_select(0, leads))
+    return restarted_sums(advance, leads, senone_of_run)

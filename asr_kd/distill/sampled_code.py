@@ -11,7 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.bits import Array, Data
+from asr_kd.distill.bits import Data
+from asr_kd.distill.damage import Damage
 from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.quantise import LogGrid
@@ -60,9 +61,10 @@ class SampledCode:
         self._k = min(config.k, num_senones)
         self._grid = LogGrid(config.steps)
         assert self._grid.num_codes <= PADDING
-        self._levels = np.zeros(256, dtype=np.float16)
-        self._levels[: self._grid.num_codes] = self._grid.levels().half().numpy()
-        self._id_type = np.int16 if num_senones <= 2**15 else np.int32
+        self._levels = torch.full((256,), torch.nan, dtype=torch.float16)  # of a damaged code
+        self._levels[: self._grid.num_codes] = self._grid.levels().half()
+        self._levels[[PADDING, _SAMPLED]] = 0.0
+        self._id_type = torch.int16 if num_senones <= 2**15 else torch.int32
 
     @property
     def max_kept(self) -> int:
@@ -73,13 +75,13 @@ class SampledCode:
         """Return the bytes of log posteriors ``[T, S]``; the same ``key`` draws the same senones."""
         digest = hashlib.sha256(f"{self.config.seed} {key}".encode()).digest()
         generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:8], "big")))
-        parts: list[list[Array]] = []
+        parts: list[list[Tensor]] = []
         num_rows = max(1, _ELEMENTS_AT_ONCE // self.num_senones)
         for first in range(0, len(log_q), num_rows):
             q = _probabilities(log_q[first : first + num_rows])
-            frames, *rest = (part.cpu().numpy() for part in self._draw(q, generator))
+            frames, *rest = self._draw(q, generator)
             parts.append([frames + first, *rest])
-        frames, ids, codes, thresholds = (np.concatenate(part) for part in zip(*parts, strict=True))
+        frames, ids, codes, thresholds = (torch.cat(part) for part in zip(*parts, strict=True))
         entries = Entries(frames, ids, codes)
         return pack_entries(entries, len(log_q), self.num_senones) + pack_streams([thresholds])
 
@@ -106,25 +108,32 @@ class SampledCode:
         """Return targets of T frames, float16 probs; the kept senones of a row are sorted by id."""
         return self.decode_batch([data], [num_frames], power)
 
-    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+    def decode_batch(
+        self,
+        data: Sequence[Data],
+        lengths: Sequence[int],
+        power: float = 1.0,
+        damage: Damage | None = None,
+    ) -> SoftTargets:
         """Return the targets of several utterances, one after another."""
         assert power == 1
+        damage = damage or Damage()
         readers = [Reader(each) for each in data]
         num_frames = sum(lengths)
-        entries = read_entries(readers, lengths, self.num_senones, self._k)
+        entries = read_entries(readers, lengths, self.num_senones, self._k, damage)
         bits = []
         for reader, length in zip(readers, lengths, strict=True):
             bits += read_streams(reader, 1, length)
             reader.finish()
             if len(bits[-1]) != length:
                 raise ValueError("thresholds missing")
-        rows = entries_in_rows(entries, num_frames, self._k)
-        is_sampled = rows.codes == _SAMPLED
-        if not (is_sampled | (rows.codes < self._grid.num_codes) | (rows.codes == PADDING)).all():
-            raise ValueError("an unknown level")
-        thresholds = np.concatenate(bits).astype(np.uint16).view(np.float16)
-        probs = np.where(is_sampled, thresholds[:, None], self._levels.take(rows.codes, mode="clip"))
-        return SoftTargets(torch.from_numpy(probs), torch.from_numpy(rows.ids.astype(self._id_type)))
+        rows = entries_in_rows(entries, num_frames, self._k, damage)
+        probs = self._levels.to(damage.device).index_select(0, rows.codes.reshape(-1))
+        probs = probs.reshape(num_frames, self._k)
+        damage.refuse(probs.isnan(), "an unknown level")
+        thresholds = damage.moved(bits).to(torch.int16).view(torch.float16)
+        probs = torch.where(rows.codes == _SAMPLED, thresholds[:, None], probs)
+        return SoftTargets(probs, rows.ids.to(self._id_type))
 
     def variance(self, log_q: Tensor) -> Tensor:
         """Return the variance of each decoded probability, float64 ``[T, S]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,15 @@ from torch import Tensor
 
 from asr_kd.data.block_source import FEATURES, BlockSource, Frames
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
-from asr_kd.distill.apart import TeacherChoice, stored_mean
-from asr_kd.distill.dense_code import DenseCode
-from asr_kd.distill.logit_matching import TEACHER_LOGITS, require_logits, teacher_logits
+from asr_kd.distill.apart import TeacherChoice
+from asr_kd.distill.damage import Damage
 from asr_kd.distill.loss import NO_LABEL
-from asr_kd.distill.retemper import retempering_power
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import ShardSet
+from asr_kd.distill.target_decoder import TargetDecoder, grouped
 from asr_kd.errors import ShardError
 
 PDF_IDS = "pdf_ids"
-
-_DECODED_TOGETHER = 2000
-"""Frames: enough to share the cost of calls, few enough for the processor's cache."""
 
 FeatureLookup = Callable[[str, str], np.ndarray[Any, Any]]
 """Returns features ``[T, D]`` of an utterance, by utt_id and view, in place of the stored ones."""
@@ -47,6 +43,8 @@ class ShardBatchSource(BlockSource):
         as_logits: Give the teacher's logits of zero mean, ``teacher_logits``, in place of soft targets.
         teachers: The mean of the first N stored teachers, or of some by their numbers from 1, in place of the
             stored mean.
+        device: That packed targets are moved to and decoded on, and that keeps the pool; batches are there,
+            and are the same.
 
     Raises:
         ShardError: For a split, temperature, logits or teachers that cannot be had; later, for
@@ -68,32 +66,30 @@ class ShardBatchSource(BlockSource):
         temperature: float | None = None,
         as_logits: bool = False,
         teachers: TeacherChoice | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         self._set = shard_set
         self._shards = shard_set.shards(splits)
         self._features = features
-        header = shard_set.header
-        self._mean = None if teachers is None else stored_mean(header, teachers, shard_set.location)
-        self._power = retempering_power(
-            header, temperature or header.temperature, shard_set.location, apart=self._mean is not None
-        )
-        self._as_logits = as_logits
-        if as_logits:
-            require_logits(header, shard_set.location)
+        self._decoder = TargetDecoder(shard_set, temperature, as_logits, teachers, device)
         counts = [shard.num_frames for shard in self._shards]
         super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size, num_streams)
 
     def _read(self, part: int) -> list[Frames]:
         shard = self._shards[part]
+        damage = Damage(self._decoder.device)
+        groups: list[list[StoredUtterance]] = []
         frames: list[Frames] = []
-        for group in grouped(self._set.read(shard)):
-            frames += self._frames(group)
+        for group in grouped(self._set.read(shard), self._decoder.num_together):
+            groups.append(group)
+            frames += self._frames(group, damage)
+        self._decoder.finish(groups, damage)
         got = sum(len(utterance[FEATURES]) for utterance in frames)
         if got != shard.num_frames:
             raise ShardError("frames missing", where=shard.name, expected=shard.num_frames, got=got)
         return frames
 
-    def _frames(self, group: list[StoredUtterance]) -> list[Frames]:
+    def _frames(self, group: list[StoredUtterance], damage: Damage) -> list[Frames]:
         """Return the frames of some utterances; they are decoded together, which costs less."""
         lengths = [len(utterance) for utterance in group]
         features = np.concatenate(
@@ -102,11 +98,15 @@ class ShardBatchSource(BlockSource):
         pdf_ids = np.concatenate(
             [_labels_of(utterance) for utterance in group], dtype=np.int32, casting="unsafe"
         )
+        device = self._decoder.device
         tensors = {
-            FEATURES: torch.from_numpy(features),
-            PDF_IDS: torch.from_numpy(pdf_ids),
-            **self._targets(group, lengths),
+            FEATURES: torch.from_numpy(features).to(device),
+            PDF_IDS: torch.from_numpy(pdf_ids).to(device),
+            **self._decoder.decode(group, damage),
         }
+        if device.type == "cpu":
+            # Converted once here and not, 26 times as many, in the windows.
+            tensors[FEATURES] = tensors[FEATURES].float()
         parts = [torch.split(tensor, lengths) for tensor in tensors.values()]
         return [dict(zip(tensors, each, strict=True)) for each in zip(*parts, strict=True)]
 
@@ -124,42 +124,9 @@ class ShardBatchSource(BlockSource):
             )
         return features
 
-    def _targets(self, group: list[StoredUtterance], lengths: list[int]) -> dict[str, Tensor]:
-        try:
-            return self._decoded(group, lengths)
-        except ValueError as error:
-            if len(group) > 1:  # One of them will name itself.
-                for utterance in group:
-                    self._targets([utterance], [len(utterance)])
-            raise ShardError(f"targets cannot be decoded: {error}", where=group[-1].utt_id) from None
-
-    def _decoded(self, group: list[StoredUtterance], lengths: list[int]) -> dict[str, Tensor]:
-        code = self._set.code
-        if self._as_logits:
-            assert isinstance(code, DenseCode)
-            log_q = code.log_posteriors([each.targets for each in group], lengths)
-            return {TEACHER_LOGITS: teacher_logits(log_q, self._set.header.temperature).half()}
-        if self._mean is not None:
-            return self._mean.decode(code, [each.teachers for each in group], lengths, self._power).tensors()
-        return code.decode_batch([each.targets for each in group], lengths, self._power).tensors()
-
     def _gather(self, pool: FramePool, frames: Tensor) -> Batch:
         batch = pool.gather(frames)
         return Batch(batch.windows.float(), {**batch.targets, PDF_IDS: batch.targets[PDF_IDS].long()})
-
-
-def grouped(utterances: Iterable[StoredUtterance]) -> Iterator[list[StoredUtterance]]:
-    """Yield utterances in groups that are decoded together."""
-    group: list[StoredUtterance] = []
-    num_frames = 0
-    for utterance in utterances:
-        group.append(utterance)
-        num_frames += len(utterance)
-        if num_frames >= _DECODED_TOGETHER:
-            yield group
-            group, num_frames = [], 0
-    if group:
-        yield group
 
 
 def _labels_of(utterance: StoredUtterance) -> np.ndarray[Any, Any]:

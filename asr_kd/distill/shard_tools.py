@@ -7,10 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_kd.data.windows import ContextWindow
-from asr_kd.distill.shard_reader import ShardBatchSource, grouped
+import torch
+
+from asr_kd.data.windows import Batch, ContextWindow
+from asr_kd.distill.damage import Damage
+from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.sparse import code_text
+from asr_kd.distill.target_decoder import TargetDecoder, grouped
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ def shards_bench(
     window: ContextWindow | None = None,
     pool_frames: int = 1_000_000,
     max_frames: int = 1_000_000,
+    device: torch.device | str = "cpu",
 ) -> ShardsBench:
     """Measure how fast a shard set is read, decoded, and turned into training batches.
 
@@ -111,28 +116,40 @@ def shards_bench(
         window: Context; the header's by default.
         pool_frames: Frames in memory.
         max_frames: Enough for a figure; at least one shard or batch is taken.
+        device: To decode on and to have the batches on.
     """
     shard_set = open_shard_set(location)
     chosen = list(splits or shard_set.header.splits)
     context = window or ContextWindow(**shard_set.header.window)
-    source = ShardBatchSource(shard_set, chosen, batch_size, context, pool_frames)
-    batches = _rate((len(batch) for batch in source.epoch(0)), max_frames)
-    again = _rate((len(batch) for batch in source.epoch(1)), max_frames)
+    source = ShardBatchSource(shard_set, chosen, batch_size, context, pool_frames, device=device)
+    batches = _rate(_counted(source.epoch(0), device), max_frames)
+    again = _rate(_counted(source.epoch(1), device), max_frames)
     return ShardsBench(
-        read=_rate(_frames_read(shard_set, chosen, decode=False), max_frames),
-        decoded=_rate(_frames_read(shard_set, chosen, decode=True), max_frames),
+        read=_rate(_frames_read(shard_set, chosen, None), max_frames),
+        decoded=_rate(_frames_read(shard_set, chosen, Damage(device)), max_frames),
         batches=batches,
         batches_in_memory=again,
     )
 
 
-def _frames_read(shard_set: ShardSet, splits: Sequence[str], decode: bool) -> Iterator[int]:
+def _frames_read(shard_set: ShardSet, splits: Sequence[str], damage: Damage | None) -> Iterator[int]:
+    """Yield numbers of frames that were read, and decoded where ``damage`` tells a device."""
+    decoder = TargetDecoder(shard_set, None, False, None, damage.device if damage else "cpu")
     for shard in shard_set.shards(splits):
-        for group in grouped(shard_set.read(shard)):
-            lengths = [len(utterance) for utterance in group]
-            if decode:
-                shard_set.code.decode_batch([utterance.targets for utterance in group], lengths)
-            yield sum(lengths)
+        groups = list(grouped(shard_set.read(shard), decoder.num_together))
+        for group in groups:
+            if damage is not None:
+                decoder.decode(group, damage)
+            yield sum(len(utterance) for utterance in group)
+        if damage is not None:
+            decoder.finish(groups, damage)
+
+
+def _counted(batches: Iterable[Batch], device: torch.device | str) -> Iterator[int]:
+    for batch in batches:
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+        yield len(batch)
 
 
 def _rate(counts: Iterable[int], most: int) -> float:

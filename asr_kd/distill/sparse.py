@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from asr_kd.distill.bits import Data
+from asr_kd.distill.damage import Damage
 from asr_kd.distill.dense_code import Dense, DenseCode
 from asr_kd.distill.kept_code import KeptCode, Nucleus, Threshold, TopK
 from asr_kd.distill.row_encoder import RowEncoder
@@ -47,13 +48,22 @@ class PosteriorCode(Protocol):
             ValueError: When the bytes are not those of ``num_frames`` frames in this code.
         """
 
-    def decode_batch(self, data: Sequence[Data], lengths: Sequence[int], power: float = 1.0) -> SoftTargets:
+    def decode_batch(
+        self,
+        data: Sequence[Data],
+        lengths: Sequence[int],
+        power: float = 1.0,
+        damage: Damage | None = None,
+    ) -> SoftTargets:
         """Return the targets of several utterances, one after another: faster than one by one.
+
+        The targets are the same, bit for bit, on every device, but for those of ``dense`` at another power.
 
         Args:
             data: What :meth:`encode` returned for each.
             lengths: T of each.
             power: As in :meth:`decode`.
+            damage: Tells the device to decode on; what is wrong with values is noted there, not raised.
 
         Raises:
             ValueError: When some bytes are not those of their number of frames.

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
-from asr_kd.distill.bits import Array, Data
+from asr_kd.distill.bits import Array, Data, plane_bytes
 from asr_kd.distill.compress import compress, decompress
 
 
-def pack_streams(streams: Sequence[Array]) -> bytes:
+def pack_streams(streams: Sequence[Tensor]) -> bytes:
     """Return numbers of at least 0, below 2^31, as bytes; streams with like statistics pack best."""
     out = bytearray()
-    for stream in streams:
-        values = stream.astype(np.int32)
+    for values in streams:
         num_planes = (int(values.max()).bit_length() + 7) // 8 if len(values) else 0
         out += _varint(len(values))
         out.append(num_planes)
         for plane in range(num_planes):
-            data = compress(((values >> (8 * plane)) & 0xFF).astype(np.uint8).tobytes())
+            data = compress(plane_bytes(values, plane))
             out += _varint(len(data))
             out += data
     return bytes(out)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from asr_kd.distill.apart import merging_refusal
 from asr_kd.distill.merge import align_teachers, mean_of_aligned
-from asr_kd.distill.shard_reader import grouped
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
+from asr_kd.distill.target_decoder import grouped
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import ShardError
 

@@ -18,6 +18,7 @@ from asr_kd.distill.loss import NO_LABEL, distillation_loss
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
+from asr_kd.distill.target_decoder import pool_device
 from asr_kd.distill.targets import soft_targets
 from asr_kd.errors import ShardError
 from asr_kd.fingerprint import fingerprint
@@ -241,6 +242,7 @@ def _source(
         temperature=config.temperature,
         as_logits=config.loss == "logit_matching",
         teachers=config.teachers,
+        device=pool_device(shard_set, splits, config.pool_frames, net.train.torch_device()),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from asr_kd.distill.bits import bits_needed, pack_bits, packed_bytes, unpack_bits
 from asr_kd.distill.compress import compress, decompress
+from asr_kd.distill.damage import Damage
 from asr_kd.distill.entries import PADDING, Entries, PackedEntries, entries_in_rows
 from asr_kd.distill.packing import pack_entries, read_entries
 from asr_kd.distill.runs import pack_runs
@@ -22,14 +24,16 @@ def test_bits_needed_by_hand():
 def test_bits_come_back(width, count):
     values = np.random.default_rng(width).integers(2**width, size=count)
     values[:1] = 2**width - 1
-    packed = pack_bits(values, width)
+    packed = pack_bits(torch.from_numpy(values), width)
     assert len(packed) == packed_bytes(count, width)
-    assert unpack_bits(packed, count, width).tolist() == values.tolist()
+    data = torch.tensor(list(b"!" + packed), dtype=torch.uint8)
+    first, counts = (torch.full((count,), number) for number in (1, count))
+    assert unpack_bits(data, first, counts, torch.arange(count), width).tolist() == values.tolist()
 
 
 def test_packed_bits_by_hand():
     # Ten bits each: the low bytes 1 and 2, then the high pairs 3 and 1, lowest bit first.
-    assert list(pack_bits(np.array([0x301, 0x102]), 10)) == [1, 2, 0b0111]
+    assert list(pack_bits(torch.tensor([0x301, 0x102]), 10)) == [1, 2, 0b0111]
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", b"a" * 1000])
@@ -45,7 +49,11 @@ def test_a_bomb_is_refused():
 
 
 def test_streams_come_back():
-    streams = [np.array([], dtype=np.int32), np.array([0, 0]), np.array([5, 300, 70_000, 2**30])]
+    streams = [
+        torch.tensor([], dtype=torch.int32),
+        torch.tensor([0, 0]),
+        torch.tensor([5, 300, 70_000, 2**30]),
+    ]
     data = pack_streams(streams)
     reader = Reader(data + b"!")
     assert [stream.tolist() for stream in read_streams(reader, 3, 4)] == [s.tolist() for s in streams]
@@ -61,7 +69,8 @@ def random_entries(num_frames, num_senones, density, seed=0):
     generator = np.random.default_rng(seed)
     frames, ids = (generator.random((num_frames, num_senones)) < density).nonzero()
     order = generator.permutation(len(ids))
-    return Entries(frames[order], ids[order], generator.integers(256, size=len(ids)))
+    codes = generator.integers(256, size=len(ids))
+    return Entries(*(torch.from_numpy(part) for part in (frames[order], ids[order], codes)))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +80,7 @@ def random_entries(num_frames, num_senones, density, seed=0):
 def test_entries_come_back(num_frames, num_senones, density):
     entries = random_entries(num_frames, num_senones, density)
     reader = Reader(pack_entries(entries, num_frames, num_senones))
-    back = read_entries([reader], [num_frames], num_senones, num_senones)
+    back = read_entries([reader], [num_frames], num_senones, num_senones, Damage())
     reader.finish()
     assert as_set(back) == as_set(entries)
     assert len(back) == len(entries)
@@ -83,7 +92,7 @@ def as_set(entries, first_frame=0):
 
 
 def test_both_layouts_are_used():
-    lasting = Entries(np.arange(200), np.full(200, 13_999), np.full(200, 7))
+    lasting = Entries(torch.arange(200), torch.full((200,), 13_999), torch.full((200,), 7))
     assert pack_entries(lasting, 200, 14_000)[:1] == b"\1"
     assert len(pack_entries(lasting, 200, 14_000)) < 60  # the senone is stored once and not 200 times
     assert pack_entries(random_entries(2, 9, 0.5), 2, 9)[:1] == b"\0"
@@ -103,21 +112,22 @@ def test_several_utterances_are_unpacked_together():
         ]
         assert {data[:1] for data in packed} == {b"\0", b"\1"}
         readers = [Reader(data) for data in packed]
-        back = as_set(read_entries(readers, lengths, 40, 40))
+        back = as_set(read_entries(readers, lengths, 40, 40, Damage()))
         offsets = np.cumsum([0, *lengths])
         expected = [as_set(entries, offset) for entries, offset in zip(every, offsets, strict=False)]
         assert back == set().union(*expected)
 
 
 def test_rows_by_hand():
-    frames, ids, codes = np.array([2, 0, 2, 0, 2]), np.array([1, 2, 3, 4, 5]), np.array([9, 8, 7, 6, 255])
-    rows = entries_in_rows(PackedEntries(frames, 256 * ids + codes), 4, 3)
+    frames, ids, codes = torch.tensor([[2, 0, 2, 0, 2], [1, 2, 3, 4, 5], [9, 8, 7, 6, 255]]).int()
+    rows = entries_in_rows(PackedEntries(frames, 256 * ids + codes), 4, 3, Damage())
     assert rows.ids.tolist() == [[2, 4, 0], [0, 0, 0], [1, 3, 5], [0, 0, 0]]
     assert rows.codes.tolist() == [[8, 6, PADDING], [PADDING] * 3, [9, 7, 255], [PADDING] * 3]
     assert rows.counts.tolist() == [2, 0, 3, 0]
     with pytest.raises(ValueError, match="more than 2"):
-        entries_in_rows(PackedEntries(frames, ids), 4, 2)
-    full = entries_in_rows(PackedEntries(np.array([1, 0]), 256 * np.array([7, 300])), 2, 1)
+        entries_in_rows(PackedEntries(frames, ids), 4, 2, Damage())
+    frames, ids = torch.tensor([[1, 0], [7, 300]]).int()
+    full = entries_in_rows(PackedEntries(frames, 256 * ids), 2, 1, Damage())
     assert full.ids.tolist() == [[300], [7]]
 
 
@@ -128,7 +138,7 @@ def test_damaged_entries_are_refused(density):
         damaged = bytearray(data)
         damaged[place] ^= 0x55
         try:
-            back = read_entries([Reader(bytes(damaged))], [30], 40, 40)
+            back = read_entries([Reader(bytes(damaged))], [30], 40, 40, Damage())
         except ValueError:
             continue
         assert int(back.frames.max()) < 30
@@ -138,4 +148,4 @@ def test_damaged_entries_are_refused(density):
 def test_a_run_beyond_the_utterance_is_refused():
     data = b"\1" + pack_runs(random_entries(30, 40, 0.3), 30)
     with pytest.raises(ValueError, match="beyond the utterance"):
-        read_entries([Reader(data)], [10], 40, 40)
+        read_entries([Reader(data)], [10], 40, 40, Damage())
