@@ -21,14 +21,13 @@ from torch import nn
 
 from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.data.windows import Batch, ContextWindow
-from asr_kd.distill.damage import Damage
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_sample import StoredUtterance
-from asr_kd.distill.shard_set import ShardSet, open_shard_set
+from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
-from asr_kd.distill.target_decoder import TargetDecoder, grouped
+from asr_kd.distill.target_decoder import grouped
 from asr_kd.distill.targets import SoftTargets, soft_targets
 
 WINDOW = ContextWindow(20, 5)
@@ -78,7 +77,6 @@ def _reading(folder: Path, arguments: argparse.Namespace) -> None:
         for group in grouped(utterances)
     )
     print(f"one process: read {read}, decoded {decoded}, batches {_rate(source.epoch(0))}")
-    print(f"one process, when a GPU decodes: {_rate(_left_to_the_processor(shard_set))}")
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(arguments.workers), context.SimpleQueue()
     workers = [
@@ -92,14 +90,6 @@ def _reading(folder: Path, arguments: argparse.Namespace) -> None:
         worker.join()
     total = Rate(sum(rate[0] for rate in rates), sum(rate[1] for rate in rates))
     print(f"{arguments.workers} workers as ranks, batches: {total}")
-
-
-def _left_to_the_processor(shard_set: ShardSet) -> Iterator[SoftTargets]:
-    """Decode on a device that computes nothing: the processor reads, undoes zstd and launches the rest."""
-    decoder = TargetDecoder(shard_set, None, False, None, "meta")
-    for shard in shard_set.shards(["train"]):
-        for group in grouped(shard_set.read(shard), decoder.num_together):
-            yield soft_targets(decoder.decode(group, Damage("meta")))
 
 
 def _work(
