@@ -175,7 +175,9 @@ class DecodeStage(Stage):
         references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
         system = System.load(card, work.models)
         work.decode.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=work.decode, prefix=".dev-scores.") as folder:
+        # What is still mapped cannot be removed on NFS.
+        temporary = TemporaryDirectory(dir=work.decode, prefix=".dev-scores.", ignore_cleanup_errors=True)
+        with temporary as folder:
             _write_scores(Path(folder), work, system, list(references))
             scores = FrameStore(Path(folder))
             result = tune(
