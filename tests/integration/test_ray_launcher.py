@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ def ray_cluster() -> Iterator[RayCluster]:
     """A cluster of this machine's cores, whatever other cluster there is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", "local")
+        # Else Ray would write a token of its own into the home folder.
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         with launcher(LauncherName.RAY):
             found = cluster()
             assert found is not None
