@@ -41,10 +41,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="bf16", choices=["bf16", "fp32"])
-    parser.add_argument("--train", action="store_true", help="Be a rank.")
+    parser.add_argument("--train", type=Path, metavar="FOLDER", help="Be a rank; all ranks see the folder.")
     arguments = parser.parse_args()
     if arguments.train:
-        _train(arguments.batches[0], arguments.steps, arguments.precision)
+        _train(arguments.train, arguments.batches[0], arguments.steps, arguments.precision)
         return
     print("| batch | type | 1 rank, 2 threads: frames/s | 2 ranks, 1 thread: frames/s | ratio |")
     print("|---|---|---|---|---|")
@@ -59,13 +59,16 @@ def main() -> None:
 
 
 def _run(launcher: list[str], threads: str, options: list[object]) -> float:
-    command = [*launcher, __file__, "--train", *map(str, options)]
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*launcher, __file__, "--train", folder, *map(str, options)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
     return float(done.stdout.rpartition(MARK)[2])
 
 
-def _train(batch_size: int, steps: int, precision: str) -> None:
+def _train(folder: Path, batch_size: int, steps: int, precision: str) -> None:
     config = TrainConfig(epochs=1, batch_size=batch_size, precision=precision, device="cpu")
     utterances = made_utterances(batch_size * steps)
     begun: list[float] = []
@@ -75,11 +78,11 @@ def _train(batch_size: int, steps: int, precision: str) -> None:
             begun.append(time.perf_counter())
         return cross_entropy(logits, batch)
 
-    with distributed.process_group(), tempfile.TemporaryDirectory() as folder:
+    with distributed.process_group():
         torch.manual_seed(0)
         net = Dnn(DIM, WINDOW.width, NUM_SENONES, SHAPE)
         train, dev = Memory(utterances, batch_size), Memory(utterances[:1], 128)
-        fit(net, train, dev, timed, config, Path(folder), seed=1)
+        fit(net, train, dev, timed, config, folder, seed=1)
         if distributed.is_first():
             seconds = begun[-1] - begun[WARM_UP]
             print(f"{MARK} {batch_size * (len(begun) - 1 - WARM_UP) / seconds}")

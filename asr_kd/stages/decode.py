@@ -195,8 +195,10 @@ class DecodeStage(Stage):
             {f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances}
         )
         work.decode.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=work.decode, prefix=".dev-scores.") as temporary:
-            folder = Path(temporary)
+        # What is still mapped cannot be removed on NFS.
+        temporary = TemporaryDirectory(dir=work.decode, prefix=".dev-scores.", ignore_cleanup_errors=True)
+        with temporary as place:
+            folder = Path(place)
             for name in tuned:
                 _write_scores(folder / name, work, load_acoustics(members[name], work), utt_ids)
             stores = {name: FrameStore(folder / name) for name in tuned}

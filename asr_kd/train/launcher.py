@@ -142,10 +142,11 @@ def launcher(name: LauncherName) -> Iterator[None]:
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     try:
         ray.init(include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": path}})
-    except ConnectionError as error:
+    except (ConnectionError, ValueError) as error:
         raise ConfigError(
             "no Ray cluster answers",
             where=f"RAY_ADDRESS {os.environ.get('RAY_ADDRESS', '')}",
+            got=error,
             hint="start it with: ray start --head",
         ) from error
     resources = ray.cluster_resources()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from asr_kd.experiment import open_pipeline
 from asr_kd.report.results import Provenance
 from asr_kd.train.launcher import LauncherName, RayCluster, cluster, launcher
 from asr_kd.train.parallel import run_in_turn, run_side_by_side
-from tests.support.training_run import NUM_SENONES, killed_once
+from tests.support.training_run import killed_once
 
 pytest.importorskip("ray", reason="the package ray is not installed")
 
@@ -29,6 +30,8 @@ def ray_cluster() -> Iterator[RayCluster]:
     """A cluster of this machine's cores, whatever other cluster there is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", "local")
+        # Else Ray would write a token of its own into the home folder.
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         with launcher(LauncherName.RAY):
             found = cluster()
             assert found is not None
@@ -45,8 +48,8 @@ def test_a_net_whose_process_is_killed_is_trained_again_to_the_same_bits(
         whole, whole_steps = killed_once(tmp_path / f"{name}-here", name, None)
         assert len(steps) == 51 - (die_at or 0)
         assert steps == whole_steps[-len(steps) :]
+        assert len(weights) == len(whole) > 0
         assert all(map(np.array_equal, weights, whole))
-        assert weights[-1].shape == (NUM_SENONES,)
 
 
 def test_tasks_run_elsewhere_in_the_folder_of_the_run(ray_cluster: RayCluster) -> None:
