@@ -11,6 +11,7 @@ from asr_kd.data.kaldi_pipes import PipeReader
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError, LexiconError
 from asr_kd.lang.phones import SILENCE
+from asr_kd.progress import say
 from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, write_corpus
 from data_prep.lexicons import UnknownWords, read_pronunciations, settle_unknown_words, without_stress
 
@@ -159,6 +160,7 @@ def _read_split(corpus: Path, split: str, name: str, out: Path, options: Options
     if options.allow_pipes:
         audio = out.absolute() / "audio" / split
         audio.mkdir(parents=True, exist_ok=True)
+        say(f"{folder / 'wav.scp'}: its commands are run, as allow_pipes says")
         run_pipe = PipeReader(audio, root or corpus.absolute().parent)
     rows = read_kaldi_dir(folder, root=root, allow_untranscribed=split == "transfer", run_pipe=run_pipe)
     if options.allow_pipes:

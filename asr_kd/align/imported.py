@@ -53,7 +53,7 @@ class ImportConfig(BaseModel):
         silence: Names of phones that are silence; so is what no phone covers.
         strip_stress: Take the digits off the ends of phones.
         hmm: An ``align/hmm.json`` whose senones are taken; ``kaldi_pdf_ids`` must number just those. Without
-            it every state of every phone is a senone.
+            it and without ``align.senones`` every state of every phone is a senone.
         max_failed_share: Share of the utterances that may be missing or do not fit.
     """
 

@@ -135,7 +135,7 @@ def train_senones(
             progress("senones", num_passes * len(corpus.transcripts), "utterances") as meter,
         ):
             sums = _count(corpus, monophones, schedule, alignment, run, meter)
-            hmm, statistics = _tied(sums, monophones.hmm, config, schedule)
+            hmm, statistics = tie_states(sums, monophones.hmm, config, schedule)
             gmm, floor = first_gaussians(statistics, schedule)
             training = ViterbiTraining(corpus, hmm, gmm, floor, schedule, alignment, run)
             totals = training.run_pass(Pass.CONVERT, "iteration 1", meter, monophones.hmm)
@@ -161,7 +161,7 @@ def _count(
     return aligner.run_pass(Pass.COUNT, "statistics", meter).triphones.sums()
 
 
-def _tied(
+def tie_states(
     sums: TriphoneSums, monophones: Hmm, config: SenoneConfig, schedule: TrainingSchedule
 ) -> tuple[Hmm, GmmStatistics]:
     """Return the model with a tree, its self-loops those of the monophones, and the sums of its senones."""

@@ -13,8 +13,10 @@ from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
 from asr_kd.align.flat_start import FlatStartConfig, TrainedMixtures, train_monophone
 from asr_kd.align.forced import GmmScorer, Scorer, align_corpus
 from asr_kd.align.imported import ImportConfig, import_alignments, imported_hmm
+from asr_kd.align.imported_senones import senones_of_alignment
 from asr_kd.align.segments import estimated_self_loops, pdf_counts
 from asr_kd.align.senones import SenoneConfig, train_senones
+from asr_kd.align.triphone_statistics import convert_alignment
 from asr_kd.align.viterbi import AlignmentConfig, AlignmentFailure
 from asr_kd.am.checkpoint import load_model
 from asr_kd.am.prior import log_likelihoods
@@ -31,6 +33,8 @@ from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
 
 Array = np.ndarray[Any, Any]
+Aligned = tuple[Iterator[tuple[str, Array]], AlignmentReport]
+"""pdf_ids by utt_id, and the report that is whole when all of them were taken."""
 
 ALIGNED_SPLITS = ("train", "dev", "test")
 
@@ -69,11 +73,8 @@ class AlignConfig(Settings):
 
     @model_validator(mode="after")
     def _check_imported(self) -> AlignConfig:
-        if self.imported is not None and self.senones is not None:
-            raise ValueError(
-                "senones are built from alignments that are made here: leave out imported, or senones "
-                "(imported.hmm takes those of another model)"
-            )
+        if self.imported is not None and self.imported.hmm is not None and self.senones is not None:
+            raise ValueError("imported.hmm brings its senones: leave out one of imported.hmm and senones")
         return self
 
 
@@ -147,22 +148,36 @@ class AlignStage(Stage):
     def _import(self, work: WorkDir, lexicon: Lexicon, config: ImportConfig) -> dict[str, Any]:
         """Write alignments that were made elsewhere, and the self-loops that they tell."""
         topology = HmmTopology(self.config.num_states, self.config.silence_num_states)
-        hmm = imported_hmm(config, PhoneSet.from_lexicon(lexicon), topology)
+        source = imported_hmm(config, PhoneSet.from_lexicon(lexicon), topology)
         frame_shift = self.config.features.load(self.search_path).spec.frame_shift
 
-        def imported(split: str) -> tuple[Iterator[tuple[str, Array]], AlignmentReport]:
+        def read(split: str) -> Aligned:
             store = work.feature_store(self.config.features.key, split)
             spans = {row.utt_id: store.span(row.utt_id) for row in work.utterances(split)}
             num_frames = {utt_id: last - first for utt_id, (first, last) in spans.items()}
             report = AlignmentReport()
-            return import_alignments(config, split, num_frames, frame_shift, hmm, report), report
+            return import_alignments(config, split, num_frames, frame_shift, source, report), report
 
-        summary = _write_splits(work, hmm, imported)
-        hmm = hmm.with_self_loops(
-            estimated_self_loops((pdf_ids for _, pdf_ids in work.alignment("train").items()), hmm.num_pdfs)
-        )
-        hmm.save(work.align / HMM_FILE)
-        return {**summary, **self._realign(work, lexicon, hmm)}
+        hmm = source
+        if self.config.senones is not None:
+            self.config.senones.check(source)
+            features = work.feature_store(self.config.features.key, "train")
+            alignments, _ = read("train")
+            hmm = senones_of_alignment(
+                alignments, features, source, self.config.senones, self.config.flat_start
+            )
+
+        def in_senones(split: str) -> Aligned:
+            alignments, report = read(split)
+            if hmm is source:
+                return alignments, report
+            return ((utt_id, convert_alignment(ids, source, hmm)) for utt_id, ids in alignments), report
+
+        summary = _write_splits(work, hmm, in_senones)
+        labels = (pdf_ids for _, pdf_ids in work.alignment("train").items())
+        trained = hmm.with_self_loops(estimated_self_loops(labels, hmm.num_pdfs))
+        trained.save(work.align / HMM_FILE)
+        return {**summary, "senones": hmm.num_pdfs, **self._realign(work, lexicon, trained)}
 
     def _train(self, work: WorkDir, lexicon: Lexicon) -> tuple[TrainedMixtures, dict[str, Any]]:
         """Train mixtures of monophones, then of triphones when the settings ask for them."""
@@ -205,7 +220,7 @@ class AlignStage(Stage):
     def _align_splits(
         self, work: WorkDir, lexicon: Lexicon, hmm: Hmm, features: str, scorer: Scorer, num_processes: int
     ) -> dict[str, Any]:
-        def aligned(split: str) -> tuple[Iterator[tuple[str, Array]], AlignmentReport]:
+        def aligned(split: str) -> Aligned:
             corpus, report = _corpus(work, features, split, lexicon)
             search = self.config.search
             return align_corpus(corpus, scorer, lexicon, hmm, search, report, num_processes), report
@@ -216,7 +231,7 @@ class AlignStage(Stage):
 def _write_splits(
     work: WorkDir,
     hmm: Hmm,
-    aligned: Callable[[str], tuple[Iterator[tuple[str, Array]], AlignmentReport]],
+    aligned: Callable[[str], Aligned],
 ) -> dict[str, Any]:
     """Write the alignments of every split, the facts about them and the list of what failed."""
     facts: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -19,15 +20,20 @@ from asr_kd.stages.provenance import describe_run
 from tests.support.tone_corpus import WORDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SETTINGS = ["corpus.options.utterances=3", "teachers.count=1", "train.epochs=1", "control.count=0"]
+SETTINGS = [
+    "decode.mixtures=false",
+    "corpus.options.utterances=3",
+    "teachers.count=1",
+    "train.epochs=1",
+    "control.count=0",
+]
 
 
 def open_tones(folder: Path, *settings: str) -> Pipeline:
     shutil.copy(REPOSITORY / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
     recipe = load_recipe(folder, overrides=[*SETTINGS, *settings])
-    return open_pipeline(
-        recipe, folder, folder / "work", None, describe_run("tones", "default", ["asr-kd", "run"])
-    )
+    provenance = describe_run("tones", "default", ["asr-kd", "run"])
+    return open_pipeline(recipe, folder, folder / "work", None, provenance)
 
 
 def write_ctms(work: WorkDir, phone: str = "{}") -> None:
@@ -61,7 +67,22 @@ def test_a_teacher_learns_from_an_imported_ctm(tmp_path: Path) -> None:
     assert (pipeline.work.models / "teacher-01" / "model.json").is_file()
 
 
-def test_senones_are_not_built_from_imported_alignments(tmp_path: Path) -> None:
-    settings = ["align.imported={format: ctm, path: x.ctm}", "align.senones={num_leaves: 20}"]
-    with pytest.raises(ConfigError, match="senones are built from alignments that are made here"):
+def test_senones_are_built_from_an_imported_ctm(tmp_path: Path) -> None:
+    imported = f"align.imported={{format: ctm, path: '{tmp_path}/work/{{split}}.ctm'}}"
+    pipeline = open_tones(tmp_path, imported, "align.senones={num_leaves: 18, min_frames: 1}")
+    pipeline.run(to_stage="features")
+    write_ctms(pipeline.work)
+    pipeline.run(from_stage="align", to_stage="align")
+    hmm = Hmm.load(pipeline.work.align / "hmm.json")
+    assert (hmm.tree.context_width, hmm.num_pdfs) == (3, 18)
+    row = read_manifest(pipeline.work.manifest("dev"))[0]
+    pdf_ids = pipeline.work.alignment("dev").get(row.utt_id)
+    phones = [hmm.tree.phone_and_state(int(pdf_id))[0] for pdf_id in pdf_ids]
+    expected = [hmm.phone_set.phone_id(name) for word in row.words for name in WORDS[word]]
+    assert [key for key, _ in itertools.groupby(phones)] == [key for key, _ in itertools.groupby(expected)]
+
+
+def test_senones_of_a_model_and_new_ones_contradict_each_other(tmp_path: Path) -> None:
+    settings = ["align.imported={format: ctm, path: x.ctm, hmm: h.json}", "align.senones={num_leaves: 20}"]
+    with pytest.raises(ConfigError, match=r"leave out one of imported\.hmm and senones"):
         open_tones(tmp_path, *settings)
