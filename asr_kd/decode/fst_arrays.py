@@ -87,7 +87,7 @@ def _parse_lattice(content: bytes) -> FstArrays:
     """Read a ``VectorFst``: each state's final cost and number of arcs, then its arcs."""
     start, num_states, _, offset = _read_header(content)
     finals = np.zeros(num_states, dtype=np.float32)
-    parts = [np.zeros(0, dtype=_LATTICE_ARC)]
+    parts: list[np.ndarray[Any, Any]] = [np.zeros(0, dtype=_LATTICE_ARC)]
     for state in range(num_states):
         graph, acoustic, num_arcs = struct.unpack_from("<ffq", content, offset)
         finals[state] = graph + acoustic

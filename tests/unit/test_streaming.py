@@ -67,7 +67,7 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize("rate", [8000, 16000])
-@pytest.mark.parametrize("chunk", [0.1, 0.037, 5.0])
+@pytest.mark.parametrize("chunk", [0.1, 5.0])
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_streamed_scores_are_those_of_the_whole(name, chunk, rate):
     audio = speech(rate)

@@ -5,6 +5,8 @@ import pytest
 
 from asr_kd.data.audio import resample
 from asr_kd.frontend.base import compute_features, load_frontend
+from asr_kd.frontend.framing import frame_blocks
+from asr_kd.frontend.protocol import FrontendSpec
 from asr_kd.frontend.streaming import RunningCmvn, StreamingFeatures
 
 
@@ -68,3 +70,32 @@ def test_without_normalisation_frames_pass():
     cmvn = RunningCmvn(1, "none")
     assert cmvn.accept(frames) is frames
     assert len(cmvn.finish()) == 0
+
+
+class OwnFrontend:
+    """Energy and first sample of each window, of a class as a user would write it."""
+
+    def __init__(self, rate: int, window: int) -> None:
+        self.spec = FrontendSpec(dim=2, frame_shift=0.01, sampling_rate=rate, fingerprint="own")
+        self._window = window
+
+    def extract(self, samples, sampling_rate):
+        blocks = [
+            np.stack([np.square(frames).sum(axis=1), frames[:, 0]], axis=1)
+            for frames in frame_blocks(samples, sampling_rate, 0.01, self._window)
+        ]
+        return np.concatenate([np.zeros((0, 2), np.float32), *blocks]).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0.1, None, 0.04])
+@pytest.mark.parametrize("rate", [16000, 22050, 11025])
+@pytest.mark.parametrize("chunk", [1, 160, 777, 5000])
+def test_an_own_frontend_says_how_long_its_window_is_or_has_one_of_a_tenth_of_a_second(seconds, rate, chunk):
+    frontend = OwnFrontend(rate, int(rate * (seconds or 0.1)))
+    if seconds is not None:
+        frontend.frame_length = seconds
+    samples = noise(rate // 2 + 5 if chunk > 1 else 1500)
+    stream = StreamingFeatures(frontend, rate)
+    parts = [stream.accept(samples[start : start + chunk]) for start in range(0, len(samples), chunk)]
+    found = np.concatenate([*parts, stream.finish()])
+    assert np.allclose(found, frontend.extract(samples, rate), rtol=1e-5, atol=0)
