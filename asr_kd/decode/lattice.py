@@ -12,10 +12,10 @@ import numpy as np
 from asr_kd.decode.beam import DecodeConfig, Hypothesis, checked_scores, decode_utterance
 from asr_kd.decode.fst_arrays import from_arrays, lattice_to_arrays, to_arrays
 from asr_kd.decode.graph import DecodingGraph
-from asr_kd.decode.word_lattice import WordLattice
+from asr_kd.decode.word_lattice import Candidate, WordLattice
 from asr_kd.errors import ConfigError
 
-_WIDENING = 1.5
+_WIDENING = 1.25
 _TOLERANCE = 1e-2  # the two searches add float32 costs in different orders
 _MAX_STATES = 50_000
 
@@ -26,12 +26,15 @@ class LatticeConfig:
 
     Args:
         beam: Of the search to begin with. It has no ``max_active``; where the plain search found a better
-            path the beam grows, up to its beam.
+            path the beam grows.
         lattice_beam: Paths worse than the best by more than this are left out.
+        widest_beam: How far; each step of 1 may double time and memory.
+            Where the lattice lacks the best path even so, its own best one stands in the list.
     """
 
     beam: float = 8.0
     lattice_beam: float = 6.0
+    widest_beam: float = 10.0
 
     def __post_init__(self) -> None:
         if not (self.beam > 0 and self.lattice_beam > 0):
@@ -81,13 +84,14 @@ def decode_lattice(
         return LatticeResult(best, None)
     scores = checked_scores(graph, log_likelihoods) * np.float32(config.acoustic_scale)
     beam = min(settings.beam, config.beam)
+    widest = max(beam, min(settings.widest_beam, config.beam))
     while True:
         found = _search(graph, scores, beam, settings.lattice_beam)
-        if found is not None and (best.cost + _TOLERANCE >= _best_cost(found) or beam >= config.beam):
+        if found is not None and (best.cost + _TOLERANCE >= _best_cost(found) or beam >= widest):
             return LatticeResult(best, found)
-        if beam >= config.beam:
-            return LatticeResult(best, None)
-        beam = min(beam * _WIDENING, config.beam)
+        if beam >= widest:
+            return LatticeResult(best, WordLattice.of_candidates([Candidate(best.words, best.cost)]))
+        beam = min(beam * _WIDENING, widest)
 
 
 def _best_cost(lattice: WordLattice) -> float:

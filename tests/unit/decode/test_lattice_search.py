@@ -85,7 +85,9 @@ def test_a_narrow_beam_grows_until_it_holds_the_best_path():
     lexicon, hmm, lm = case("prefixes", 2)
     graph = build_graph(lexicon, hmm, lm, CONFIG)
     for seed in range(3):
-        found = decode_lattice(graph, matrix(hmm, 30, seed), WIDE, LatticeConfig(beam=0.5, lattice_beam=2.0))
+        found = decode_lattice(
+            graph, matrix(hmm, 30, seed), WIDE, LatticeConfig(0.5, 2.0, widest_beam=1000.0)
+        )
         assert found.lattice is not None
         assert found.lattice.nbest(1)[0].cost == pytest.approx(found.best.cost, abs=TOLERANCE)
 
