@@ -24,9 +24,14 @@ from asr_kd.decode.parallel import decode_all
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.errors import ModelError
 from asr_kd.extraction import FeatureConfig, extract_split
+from asr_kd.frontend.base import Frontend
 
 CARD_FILE = "recogniser.json"
 GRAPH_FOLDER = "graph"
+# Beside the graph lies what it was built from.
+LM_FILE = "lm.arpa"
+LEXICON_FILE = "lexicon.txt"
+HMM_FILE = "hmm.json"
 FORMAT_VERSION = 1
 
 
@@ -85,9 +90,30 @@ class System:
         """Return each distinct feature setting by its key."""
         return {feature_config(model).key: model.card.frontend for model in self.models}
 
-    def log_posteriors(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return log p(s|x) ``[T, S]`` from an utterance's features ``[T, D]`` by feature key."""
-        logits = (model.logits(features[feature_config(model).key]) for model in self.models)
+    def load_frontends(self, search_path: Path | None) -> dict[str, tuple[FeatureConfig, Frontend]]:
+        """Return each distinct feature setting and its frontend by its key.
+
+        Raises:
+            ModelError: When a frontend is not the one that the models were trained with.
+        """
+        loaded = {}
+        for key, card in self.frontends().items():
+            config = FeatureConfig.model_validate(card.model_dump(include={"name", "options", "cmvn"}))
+            frontend = config.load(search_path)
+            check_frontend_fits(card, config.card(frontend))
+            loaded[key] = config, frontend
+        return loaded
+
+    def log_posteriors(
+        self, features: Mapping[str, NDArray[np.float32]], rows: slice = slice(None)
+    ) -> NDArray[np.float32]:
+        """Return log p(s|x) ``[T, S]`` from an utterance's features ``[T, D]`` by feature key.
+
+        Args:
+            features: float32 ``[T, D]`` by feature key.
+            rows: Which of the frames to classify; the others are context alone.
+        """
+        logits = (model.logits(features[feature_config(model).key], rows) for model in self.models)
         mean = ensemble_log_posteriors(logits, 1.0, self.averaging, self.weights)
         log_q: NDArray[np.float32] = mean.cpu().numpy()
         return log_q
@@ -134,19 +160,21 @@ class Recogniser:
 
         Features are normalised over the speakers that the utterances name.
         """
+        scores = self.log_likelihoods(utterances, search_path)
+        yield from decode_all(self.graph, scores, self.search, num_processes)
+
+    def log_likelihoods(
+        self, utterances: Sequence[Utterance], search_path: Path | None = None
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yield utt_id and log p(x|s) ``[T, S]`` of utterances, in order; see :meth:`recognise`."""
         with tempfile.TemporaryDirectory() as temporary:
             stores = {}
-            for key, frontend_card in self.system.frontends().items():
-                config = FeatureConfig.model_validate(
-                    frontend_card.model_dump(include={"name", "options", "cmvn"})
-                )
-                frontend = config.load(search_path)
-                check_frontend_fits(frontend_card, config.card(frontend))
+            for key, (config, frontend) in self.system.load_frontends(search_path).items():
                 extract_split(utterances, frontend, config, Path(temporary) / key)
                 stores[key] = FrameStore(Path(temporary) / key)
             posteriors = posterior_stream(self.system, stores, [utterance.utt_id for utterance in utterances])
-            scores = ((utt_id, self.system.log_likelihoods(log_p)) for utt_id, log_p in posteriors)
-            yield from decode_all(self.graph, scores, self.search, num_processes)
+            for utt_id, log_p in posteriors:
+                yield utt_id, self.system.log_likelihoods(log_p)
 
 
 def check_frontend_fits(expected: FrontendCard, got: FrontendCard) -> None:

@@ -103,8 +103,13 @@ class AcousticModel:
         return num_parameters(self.net)
 
     @torch.inference_mode()
-    def logits(self, features: NDArray[np.float32]) -> Tensor:
-        """Return the logits ``[T, S]`` of an utterance's features ``[T, D]``, on the net's device."""
+    def logits(self, features: NDArray[np.float32], rows: slice = slice(None)) -> Tensor:
+        """Return the logits ``[T, S]`` of an utterance's features ``[T, D]``, on the net's device.
+
+        Args:
+            features: float32 ``[T, D]``.
+            rows: Which of the frames to classify; the others are context alone.
+        """
         if features.ndim != 2 or features.shape[1] != self.card.frontend.dim:
             raise ModelError(
                 "features of another frontend",
@@ -114,7 +119,8 @@ class AcousticModel:
             )
         device = next(self.net.parameters()).device
         # A copy: features come from read-only memory maps, which torch does not accept.
-        windows = utterance_windows(torch.from_numpy(np.array(features, dtype=np.float32)), self.card.window)
+        frames = torch.from_numpy(np.array(features, dtype=np.float32))
+        windows = utterance_windows(frames, self.card.window)[rows]
         parts = [self.net(part.to(device)).float() for part in torch.split(windows, _FRAMES_AT_ONCE)]
         return torch.cat(parts)
 

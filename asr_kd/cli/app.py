@@ -15,6 +15,7 @@ from asr_kd.cli import (
     recognise_commands,
     score_commands,
     shard_commands,
+    transcribe_command,
     tree_commands,
 )
 from asr_kd.errors import AsrKdError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 recipe_commands.register(app)
 recognise_commands.register(app)
+transcribe_command.register(app)
 score_commands.register(app)
 frontend_commands.register(app)
 tree_commands.register(app)

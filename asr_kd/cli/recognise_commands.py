@@ -1,4 +1,4 @@
-"""``evaluate`` and ``transcribe``: a recogniser on held-out audio."""
+"""``evaluate``: a recogniser on held-out audio; and what it shares with ``transcribe``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from asr_kd.cli.show import print_word_errors
-from asr_kd.data.audio import audio_info
 from asr_kd.data.audio_folder import read_audio_source
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import ManifestError, ModelError
@@ -39,9 +38,8 @@ JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Decoding process
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
+    """Add this command to the command line."""
     app.command()(evaluate)
-    app.command()(transcribe)
 
 
 def evaluate(
@@ -69,27 +67,12 @@ def evaluate(
             got=", ".join(without[:3]),
             hint="use asr-kd transcribe for audio without text",
         )
-    texts = _recognise(recogniser, utterances, frontend_path or _recipe_folder(model), jobs)
+    texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
     result = score({utterance.utt_id: utterance.text or "" for utterance in utterances}, texts)
     speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
     print_word_errors(result, f"{system} {audio.name}", Bootstrap(speakers=speakers), worst)
-
-
-def transcribe(
-    model: ModelArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio: wav, flac, ogg or mp3.")],
-    system: SystemOption = "student",
-    frontend_path: FrontendPathOption = None,
-    jobs: JobsOption = 1,
-) -> None:
-    """Print what is said in audio files, one line a file."""
-    recogniser = Recogniser.load(recogniser_folder(model, system))
-    utterances = [_utterance(path, number) for number, path in enumerate(files)]
-    found = _recognise(recogniser, utterances, frontend_path or _recipe_folder(model), jobs)
-    for path, text in zip(files, found.values(), strict=True):
-        print(f"{path}: {text}" if len(files) > 1 else text)
 
 
 def recogniser_folder(given: Path, system: str) -> Path:
@@ -114,23 +97,17 @@ def recogniser_folder(given: Path, system: str) -> Path:
     )
 
 
-def _recognise(
+def recognise_texts(
     recogniser: Recogniser, utterances: Sequence[Utterance], frontend_path: Path, jobs: int
 ) -> dict[str, str]:
+    """Return what is recognised in utterances, by utt_id, under a progress meter."""
     found = recogniser.recognise(utterances, frontend_path, jobs)
     return {utt_id: hyp.text for utt_id, hyp in track(found, "recognise", len(utterances), "utterances")}
 
 
-def _recipe_folder(given: Path) -> Path:
+def recipe_folder(given: Path) -> Path:
     """Return the folder of the recipe that a work folder was run with, else the current one."""
     facts = WorkDir(given).run_facts
     if not facts.is_file():
         return Path()
     return Path(json.loads(facts.read_text(encoding="utf-8"))["folder"])
-
-
-def _utterance(path: Path, number: int) -> Utterance:
-    info = audio_info(path)
-    # Nobody says who speaks in a file, so each is normalised by itself.
-    name = f"{number:06}"
-    return Utterance(name, name, str(path), info.num_samples, info.sampling_rate)

@@ -1,4 +1,4 @@
-"""``score`` and ``compare``: any hypothesis file against any reference file, and systems with each other."""
+"""``score``, ``compare`` and ``combine``: hypothesis files against references and with each other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from asr_kd.cli.show import print_word_errors
+from asr_kd.decode.word_lattice import vote
 from asr_kd.errors import ScoringError
 from asr_kd.score.significance import Bootstrap, RateCounts, difference, error_counts, mean_counts
-from asr_kd.score.text_files import read_text_file
+from asr_kd.score.text_files import read_text_file, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.score import read_scores, speakers
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command("score")(score_command)
     app.command()(compare)
+    app.command()(combine)
 
 
 def score_command(
@@ -59,6 +61,24 @@ def compare(
     _print_difference("WER", first, second, [mean_counts(each.word_counts()) for each in scores], bootstrap)
     frames = [mean_counts(each.correct_frames()) for each in scores]
     _print_difference("frame accuracy", first, second, frames, bootstrap)
+
+
+def combine(
+    hypotheses: Annotated[list[Path], typer.Argument(metavar="HYP HYP...", help="Of the same utterances.")],
+    out: Annotated[Path, typer.Option("--out", help="Write the combined hypotheses here (.txt or .trn).")],
+) -> None:
+    """Combine several systems' hypotheses word by word, each system with one vote."""
+    if len(hypotheses) < 2:
+        raise ScoringError("one system cannot be combined", expected="two or more hypothesis files")
+    systems = [read_text_file(path) for path in hypotheses]
+    for path, texts in zip(hypotheses, systems, strict=True):
+        different = sorted(texts.keys() ^ systems[0].keys())
+        if different:
+            raise ScoringError(
+                f"{len(different)} utterances are not in both", where=path, got=", ".join(different[:3])
+            )
+    voted = {utt_id: " ".join(vote([texts[utt_id].split() for texts in systems])) for utt_id in systems[0]}
+    write_text_file(out, voted)
 
 
 def _work_and_system(name: str) -> tuple[WorkDir, str]:

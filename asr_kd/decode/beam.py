@@ -80,26 +80,36 @@ def decode_utterance(
 
     Source: Kaldi ``FasterDecoder``.
     """
-    scores = _checked_scores(graph, log_likelihoods) * np.float32(acoustic_scale)
-    nothing = Hypothesis((), math.inf, False)
+    scores = checked_scores(graph, log_likelihoods) * np.float32(acoustic_scale)
     if len(scores) == 0:
-        return nothing
+        return Hypothesis((), math.inf, False)
     options = kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=max_active)
     decoder = kaldi_decoder.FasterDecoder(graph.fst, options)
     decoder.decode(kaldi_decoder.DecodableCtc(scores))
-    found, lattice = decoder.get_best_path()
+    return best_hypothesis(graph, decoder, len(scores))
+
+
+def best_hypothesis(
+    graph: DecodingGraph, decoder: Any, num_frames: int, use_final_probs: bool = True
+) -> Hypothesis:
+    """Return the best path of a ``FasterDecoder`` that has searched ``num_frames`` frames."""
+    found, lattice = decoder.get_best_path(use_final_probs)
     if not found:
-        return nothing
+        return Hypothesis((), math.inf, False)
     is_linear, labels, word_ids, weight = kaldifst.get_linear_symbol_sequence(lattice)
     assert is_linear, "the best path is one path"
-    if len(labels) != len(scores):  # the search died before the last frame
-        return nothing
+    if len(labels) != num_frames:  # the search died before the last frame
+        return Hypothesis((), math.inf, False)
     words = tuple(graph.words[word_id - 1] for word_id in word_ids)
     return Hypothesis(words, float(weight.value1 + weight.value2), bool(decoder.reached_final()))
 
 
-def _checked_scores(graph: DecodingGraph, log_likelihoods: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the matrix as contiguous float32; the decoder would read beyond a narrower one."""
+def checked_scores(graph: DecodingGraph, log_likelihoods: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the matrix as contiguous float32; a decoder would read beyond a narrower one.
+
+    Raises:
+        ModelError: It has another width than the graph, or holds NaN or plus infinity.
+    """
     if log_likelihoods.ndim != 2 or log_likelihoods.shape[1] != graph.num_pdfs:
         raise ModelError(
             "log-likelihoods do not fit the decoding graph",

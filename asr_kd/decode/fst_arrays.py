@@ -20,6 +20,9 @@ _TAIL = struct.Struct("<iiQqqq")  # version, flags, properties, start, number of
 _STATE = np.dtype(
     [("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("iepsilons", "<u4"), ("oepsilons", "<u4")]
 )
+_LATTICE_ARC = np.dtype(
+    [("ilabel", "<i4"), ("olabel", "<i4"), ("graph", "<f4"), ("acoustic", "<f4"), ("nextstate", "<i4")]
+)
 ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("weight", "<f4"), ("nextstate", "<i4")])
 
 
@@ -64,7 +67,44 @@ def from_arrays(arrays: FstArrays) -> Any:
     return kaldifst.StdVectorFst(fst)
 
 
+def lattice_to_arrays(lattice: Any) -> FstArrays:
+    """Return the states and arcs of a ``Lattice``; its two costs, of graph and acoustics, are added."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fst"
+        if not lattice.write(str(path)):
+            raise GraphError("the lattice cannot be written", where=path, hint="is the disk full?")
+        return _parse_lattice(path.read_bytes())
+
+
 def _parse(content: bytes) -> FstArrays:
+    start, num_states, num_arcs, offset = _read_header(content)
+    states = np.frombuffer(content, _STATE, num_states, offset)
+    arcs = np.frombuffer(content, ARC, num_arcs, offset + states.nbytes)
+    return FstArrays(start, states["final"].copy(), states["arcs"].astype(np.int64), arcs.copy())
+
+
+def _parse_lattice(content: bytes) -> FstArrays:
+    """Read a ``VectorFst``: each state's final cost and number of arcs, then its arcs."""
+    start, num_states, _, offset = _read_header(content)
+    finals = np.zeros(num_states, dtype=np.float32)
+    parts: list[np.ndarray[Any, Any]] = [np.zeros(0, dtype=_LATTICE_ARC)]
+    for state in range(num_states):
+        graph, acoustic, num_arcs = struct.unpack_from("<ffq", content, offset)
+        finals[state] = graph + acoustic
+        offset += 16
+        parts.append(np.frombuffer(content, _LATTICE_ARC, num_arcs, offset))
+        offset += parts[-1].nbytes
+    assert offset == len(content), "a vector FST in OpenFst's binary form"
+    read = np.concatenate(parts)
+    arcs = np.zeros(len(read), dtype=ARC)
+    for name in ("ilabel", "olabel", "nextstate"):
+        arcs[name] = read[name]
+    arcs["weight"] = read["graph"] + read["acoustic"]
+    return FstArrays(start, finals, np.array([len(part) for part in parts[1:]], dtype=np.int64), arcs)
+
+
+def _read_header(content: bytes) -> tuple[int, int, int, int]:
+    """Return start, number of states, number of arcs and where the states begin."""
     (magic,) = struct.unpack_from("<i", content)
     assert magic == _MAGIC, "OpenFst's binary form"
     offset = 4
@@ -73,11 +113,8 @@ def _parse(content: bytes) -> FstArrays:
         offset += 4 + length
     version, flags, _, start, num_states, num_arcs = _TAIL.unpack_from(content, offset)
     # Flags would tell of symbol tables or padding, which the graphs of this project do not have.
-    assert (version, flags) == (_VERSION, 0), f"const FST of version {version} with flags {flags}"
-    offset += _TAIL.size
-    states = np.frombuffer(content, _STATE, num_states, offset)
-    arcs = np.frombuffer(content, ARC, num_arcs, offset + states.nbytes)
-    return FstArrays(start, states["final"].copy(), states["arcs"].astype(np.int64), arcs.copy())
+    assert (version, flags) == (_VERSION, 0), f"FST of version {version} with flags {flags}"
+    return start, num_states, num_arcs, offset + _TAIL.size
 
 
 def _header(arrays: FstArrays) -> bytes:

@@ -24,9 +24,9 @@ from asr_kd.decode.parallel import decode_all
 from asr_kd.decode.tune import TuningGrid, TuningResult, tune
 from asr_kd.errors import StageError
 from asr_kd.lang.arpa import write_arpa
-from asr_kd.lang.lexicon import read_lexicon
+from asr_kd.lang.lexicon import read_lexicon, write_lexicon
 from asr_kd.progress import say, track
-from asr_kd.recogniser import SystemCard, save_recogniser
+from asr_kd.recogniser import HMM_FILE, LEXICON_FILE, LM_FILE, SystemCard, save_recogniser
 from asr_kd.score.frame_accuracy import FrameCounts, count_frames
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import num_errors, score
@@ -174,15 +174,18 @@ class DecodeStage(Stage):
 
     def _build_graph(self, work: WorkDir) -> dict[str, Any]:
         lexicon = read_lexicon(work.lexicon)
+        hmm = read_hmm(work)
         model = language_model(self.lm, work.lm_text, lexicon)
         graph = build_graph(
             lexicon,
-            read_hmm(work),
+            hmm,
             model,
             GraphConfig(silence_probability=self.config.silence_probability),
         )
         save_graph(work.graph, graph)
-        write_arpa(work.graph / "lm.arpa", model)
+        write_arpa(work.graph / LM_FILE, model)
+        write_lexicon(work.graph / LEXICON_FILE, lexicon)
+        hmm.save(work.graph / HMM_FILE)
         return {"graph": f"{graph.fst.num_states:,} states"}
 
     def _tune(self, work: WorkDir, group: str, members: Members) -> TuningResult:

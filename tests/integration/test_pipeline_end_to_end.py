@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import soundfile
 
 from asr_kd.am.checkpoint import load_model
 from asr_kd.report.results import read_results
-from tests.support.tone_corpus import RATE, speak
+from tests.support.tone_corpus import RATE, WORDS, speak, speak_timed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAST_LINE = re.compile(r"^%WER \d+\.\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] student test$")
@@ -167,6 +168,125 @@ def test_evaluates_and_transcribes_held_out_audio(
     text = asr_kd("transcribe", work / "recognisers" / "student", tmp_path / "take1.wav").stdout
     assert set(text.split()) <= {"alba", "boca", "cado", "dora"}
     assert len(text.split()) in {2, 3, 4}
+
+
+@pytest.fixture(scope="module")
+def takes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[Path, tuple[list[str], list[tuple[float, float]]]]:
+    """Recordings, what is said in them and when."""
+    folder = tmp_path_factory.mktemp("takes")
+    found = {}
+    for number, words in enumerate((["alba", "cado", "boca"], ["dora", "dora", "alba", "boca"])):
+        samples, times = speak_timed(words, 1.0, np.random.default_rng(number))
+        soundfile.write(folder / f"take{number}.wav", samples, RATE)
+        found[folder / f"take{number}.wav"] = words, times
+    return found
+
+
+Takes = dict[Path, tuple[list[str], list[tuple[float, float]]]]
+
+
+def test_nbest_with_costs_and_confidences(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], takes: Takes
+) -> None:
+    plain = asr_kd("transcribe", finished[0], *takes).stdout.splitlines()
+    lines = asr_kd("transcribe", finished[0], *takes, "--nbest", 5, "--json").stdout.splitlines()
+    for path, best in zip(takes, plain, strict=True):
+        entries = [entry for entry in map(json.loads, lines) if entry["audio"] == str(path)]
+        assert 2 <= len(entries) <= 5
+        assert f"{path}: {entries[0]['text']}" == best
+        assert [entry["rank"] for entry in entries] == list(range(1, len(entries) + 1))
+        costs = [entry["cost"] for entry in entries]
+        assert costs == sorted(costs)
+        assert len({entry["text"] for entry in entries}) == len(entries)
+        assert len(entries[0]["confidences"]) == len(entries[0]["text"].split())
+        assert all(0 < share <= 1 for share in entries[0]["confidences"])
+        # A model of order 1: the cost of a sentence is the sum of its words' and of its end's.
+        assert all(entry["lm_cost"] > 0 for entry in entries)
+    text = asr_kd("transcribe", finished[0], next(iter(takes)), "--nbest", 2).stdout.splitlines()
+    assert re.match(r"^1\t-?\d+\.\d{3}\t\w+", text[0])
+
+
+def test_word_times_are_those_of_the_tones(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], takes: Takes, tmp_path: Path
+) -> None:
+    asr_kd("transcribe", finished[0], *takes, "--ctm", tmp_path / "out.ctm")
+    rows = [line.split() for line in (tmp_path / "out.ctm").read_text().splitlines()]
+    num_right = 0
+    for path, (words, times) in takes.items():
+        found = [row for row in rows if row[0] == path.stem]
+        if [row[4] for row in found] != words:
+            continue
+        num_right += 1
+        for (_, channel, start, duration, _, confidence), (begin, end) in zip(found, times, strict=True):
+            assert channel == "1"
+            assert abs(float(start) - begin) < 0.05
+            assert abs(float(start) + float(duration) - end) < 0.05
+            assert 0 < float(confidence) <= 1
+    assert num_right > 0
+
+
+def test_rescoring_with_the_same_model_changes_nothing_and_with_another_one_does(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], takes: Takes, tmp_path: Path
+) -> None:
+    path = next(iter(takes))
+
+    def best(*options: object) -> dict[str, object]:
+        line = asr_kd("transcribe", finished[0], path, "--json", *options).stdout.splitlines()[0]
+        return dict(json.loads(line))
+
+    plain = best()
+    same = best("--rescore", finished[0] / "graph" / "lm.arpa")
+    assert same["text"] == plain["text"]
+    assert same["cost"] == pytest.approx(plain["cost"], abs=1e-3)
+    # Each word costs ln 10 / 2 and the end ln 10, whatever the sentence.
+    entries = [f"-0.5\t{word}" for word in WORDS]
+    lines = ["\\data\\", f"ngram 1={len(WORDS) + 2}", "", "\\1-grams:", "-1\t</s>", "-99\t<s>", *entries]
+    (tmp_path / "flat.arpa").write_text("\n".join([*lines, "", "\\end\\", ""]))
+    listed = asr_kd("transcribe", finished[0], path, "--json", "--nbest", 300).stdout.splitlines()
+    without_lm = {entry["text"]: entry["cost"] - entry["lm_cost"] for entry in map(json.loads, listed)}
+    other = best("--rescore", tmp_path / "flat.arpa")
+    lm_cost = math.log(10) * (0.5 * len(str(other["text"]).split()) + 1)
+    assert other["lm_cost"] == pytest.approx(lm_cost, abs=1e-3)
+    assert other["cost"] == pytest.approx(without_lm[str(other["text"])] + lm_cost, abs=0.01)
+    (tmp_path / "flat.arpa").write_text("\n".join(lines))
+    broken = asr_kd("transcribe", finished[0], path, "--rescore", tmp_path / "flat.arpa", check=False)
+    assert broken.returncode == 1
+    assert re.search(r"flat.arpa:\d+: the language model does not end", broken.stderr.splitlines()[-1])
+
+
+def test_stream_prints_partial_results_and_latency(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    path, words = tmp_path / "long.wav", ["alba", "cado", "boca", "dora"] * 2
+    soundfile.write(path, speak(words, 1.0, np.random.default_rng(5)), RATE)
+    done = asr_kd("transcribe", finished[0], path, "--stream")
+    *partial, last = done.stdout.splitlines()
+    times = [float(re.match(r"^ *(\d+\.\d\d) s  ", line)[1]) for line in partial]
+    assert times == sorted(times)
+    assert len(partial) >= 2
+    assert partial[-1].split(" s ")[1].split() == last.split()
+    assert set(last.split()) <= set(WORDS)
+    assert abs(len(last.split()) - len(words)) <= 2
+    assert re.search(r"latency of words -?\d\.\d\d s on average, .* at most; real-time factor", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stream", "--nbest", "3"], "--stream goes with none of --nbest"),
+        (["--nbest", "3", "--jobs", "2"], "decoded in one process; got --jobs 2"),
+        (["--rescore", "none.arpa"], "none.arpa: no such language model"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], takes: Takes, options: list[str], message: str
+) -> None:
+    done = asr_kd("transcribe", finished[0], next(iter(takes)), *options, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_recogniser_folder_can_be_moved(

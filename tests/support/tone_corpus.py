@@ -58,12 +58,21 @@ def _utterance(out: Path, speaker: str, number: int, options: Options) -> Uttera
 
 def speak(words: list[str], pitch: float, random: np.random.Generator, noise: float = 0.02) -> np.ndarray:
     """Return float32 samples of words with pauses around them."""
-    parts = [_pause(random)]
+    return speak_timed(words, pitch, random, noise)[0]
+
+
+def speak_timed(
+    words: list[str], pitch: float, random: np.random.Generator, noise: float = 0.02
+) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """Return float32 samples and the start and end of each word in seconds."""
+    parts, times = [_pause(random)], []
     for word in words:
+        start = sum(map(len, parts)) / RATE
         parts += [_tone(TONES[phone] * pitch, random.uniform(0.09, 0.15)) for phone in WORDS[word]]
+        times.append((start, sum(map(len, parts)) / RATE))
         parts.append(_pause(random))
     samples = np.concatenate(parts)
-    return (samples + noise * random.standard_normal(len(samples))).astype(np.float32)
+    return (samples + noise * random.standard_normal(len(samples))).astype(np.float32), times
 
 
 def _pause(random: np.random.Generator) -> np.ndarray:

@@ -5,7 +5,7 @@ import math
 import kaldifst
 import numpy as np
 
-from asr_kd.decode.fst_arrays import ARC, FstArrays, from_arrays, to_arrays
+from asr_kd.decode.fst_arrays import ARC, FstArrays, from_arrays, lattice_to_arrays, to_arrays
 
 
 def small_fst():
@@ -64,3 +64,19 @@ def test_many_random_arcs():
     assert np.array_equal(again.finals, finals)
     assert np.array_equal(again.num_arcs, num_arcs)
     assert np.array_equal(again.arcs, arcs)
+
+
+def test_lattice_as_arrays():
+    lattice = kaldifst.Lattice()
+    for _ in range(3):
+        lattice.add_state()
+    lattice.start = 0
+    lattice.set_final(2, kaldifst.LatticeWeight(1.0, -0.25))
+    lattice.add_arc(0, kaldifst.LatticeArc(3, 7, kaldifst.LatticeWeight(0.5, -2.0), 1))
+    lattice.add_arc(0, kaldifst.LatticeArc(0, 8, kaldifst.LatticeWeight(0.25, 0.0), 2))
+    lattice.add_arc(1, kaldifst.LatticeArc(4, 0, kaldifst.LatticeWeight(0.0, 3.0), 2))
+    arrays = lattice_to_arrays(lattice)
+    assert arrays.start == 0
+    assert arrays.finals.tolist() == [math.inf, math.inf, 0.75]
+    assert arrays.num_arcs.tolist() == [2, 1, 0]
+    assert arrays.arcs.tolist() == [(3, 7, -1.5, 1), (0, 8, 0.25, 2), (4, 0, 3.0, 2)]
