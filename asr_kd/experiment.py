@@ -46,7 +46,7 @@ def build_stages(
         StudentStage(recipe.student, student),
         DecodeStage(
             recipe.decode,
-            recipe.language_model,
+            recipe.language_model.found(search_path),
             recipe.ensemble.system(len(teachers)),
             num_students=recipe.student.count,
             num_controls=recipe.control.count,

@@ -104,7 +104,7 @@ class DecodeStage(Stage):
         """Return search, language model and systems."""
         return {
             "decode": self.config.model_dump(mode="json", exclude={"num_processes"}),
-            "language_model": self.lm.model_dump(mode="json"),
+            "language_model": self.lm.identity(),
             "ensemble": self.ensemble.model_dump(mode="json"),
             "num_students": self.num_students,
             "num_controls": self.num_controls,
