@@ -18,7 +18,7 @@ from asr_kd.atomic import atomic_dir, write_json
 from asr_kd.data.frame_store import FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance, spread_evenly
 from asr_kd.decode.beam import DecodeConfig
-from asr_kd.decode.graph import GraphConfig, build_graph, save_graph
+from asr_kd.decode.graph import GraphConfig, stored_graph
 from asr_kd.decode.parallel import decode_all
 from asr_kd.decode.tune import TuningGrid, TuningResult, tune
 from asr_kd.errors import StageError
@@ -153,13 +153,10 @@ class DecodeStage(Stage):
     def _build_graph(self, work: WorkDir) -> dict[str, Any]:
         lexicon = read_lexicon(work.lexicon)
         model = language_model(self.lm, work.lm_text, lexicon)
-        graph = build_graph(
-            lexicon,
-            read_hmm(work),
-            model,
-            GraphConfig(silence_probability=self.config.silence_probability),
-        )
-        save_graph(work.graph, graph)
+        config = GraphConfig(silence_probability=self.config.silence_probability)
+        graph, was_there = stored_graph(work.graph, lexicon, read_hmm(work), model, config)
+        if was_there:
+            say(f"graph: {work.graph} is of this lexicon, model and language model")
         write_arpa(work.graph / "lm.arpa", model)
         return {"graph": f"{graph.fst.num_states:,} states"}
 
