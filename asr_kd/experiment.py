@@ -37,7 +37,7 @@ def build_stages(
     student = recipe.student_net()
     features = [recipe.align.features, student.features, *(net.features for net in teachers)]
     return [
-        PrepareStage(recipe.corpus, corpus),
+        PrepareStage(recipe.corpus, corpus, recipe.lexicon),
         FeaturesStage(features, search_path),
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),
