@@ -25,7 +25,7 @@ from asr_kd.lang.lexicon import Lexicon, read_lexicon
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE
+from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE, TRANSFORM_FILE
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
 
 ALIGNED_SPLITS = ("train", "dev", "test")
@@ -82,6 +82,8 @@ class AlignStage(Stage):
         if self.config.senones is None:
             # Work folders from before there were senones in context stay as they are.
             del settings["align"]["senones"]
+        else:
+            settings["align"]["senones"] = self.config.senones.identity()
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
         return settings
@@ -101,9 +103,11 @@ class AlignStage(Stage):
         lexicon = read_lexicon(work.lexicon)
         trained, summary = self._train(work, lexicon)
         flat = self.config.flat_start
-        scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order)
+        scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order, trained.transform)
         trained.hmm.save(work.align / HMM_FILE)
         trained.gmm.save(work.align / GMM_FOLDER)
+        if trained.transform is not None:
+            write_json(work.align / TRANSFORM_FILE, trained.transform.to_json())
         features = self.config.features.key
         num_processes = self.config.num_processes
         summary |= self._align_splits(work, lexicon, trained.hmm, features, scorer, num_processes)
