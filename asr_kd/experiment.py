@@ -38,7 +38,7 @@ def build_stages(
     student = recipe.student_net()
     features = [recipe.align.features, student.features, *(net.features for net in teachers)]
     return [
-        PrepareStage(recipe.corpus, corpus),
+        PrepareStage(recipe.corpus, corpus, recipe.lexicon),
         FeaturesStage(features, search_path),
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),
@@ -47,7 +47,7 @@ def build_stages(
         StudentStage(recipe.student, student),
         DecodeStage(
             recipe.decode,
-            recipe.language_model,
+            recipe.language_model.found(search_path),
             recipe.ensemble.system(len(teachers)),
             num_students=recipe.student.count,
             num_controls=recipe.control.count,

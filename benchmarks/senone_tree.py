@@ -27,17 +27,17 @@ _NUM_KINDS = 12
 _FRAMES_PER_STATE = 400
 
 
-def synthetic_sums(num_triphones: int, seed: int = 0) -> TriphoneSums:
+def synthetic_sums(num_triphones: int, seed: int = 0, num_phones: int = _NUM_PHONES) -> TriphoneSums:
     """Return sums of three states of random triphones, exact for Gaussian frames of variance 1."""
     rng = np.random.default_rng(seed)
-    possible = (_NUM_PHONES - 1) * (_NUM_PHONES + 1) ** 2
+    possible = (num_phones - 1) * (num_phones + 1) ** 2
     chosen = np.sort(rng.choice(possible, num_triphones, replace=False))
-    phone, context = np.divmod(chosen, (_NUM_PHONES + 1) ** 2)
-    left, right = np.divmod(context, _NUM_PHONES + 1)
+    phone, context = np.divmod(chosen, (num_phones + 1) ** 2)
+    left, right = np.divmod(context, num_phones + 1)
     keys = np.repeat(np.stack([left, phone + 2, right, 0 * left], axis=1), _NUM_STATES, axis=0)
     keys[:, 3] = np.tile(np.arange(_NUM_STATES), num_triphones)
-    kinds = rng.integers(0, _NUM_KINDS, _NUM_PHONES + 1)
-    own = rng.normal(0, 2, (_NUM_PHONES + 1, _NUM_STATES, _DIM))
+    kinds = rng.integers(0, _NUM_KINDS, num_phones + 1)
+    own = rng.normal(0, 2, (num_phones + 1, _NUM_STATES, _DIM))
     beside = rng.normal(0, 0.7, (2, _NUM_KINDS, _NUM_STATES, _DIM))
     state = keys[:, 3]
     mean = own[keys[:, 1], state] + beside[0, kinds[keys[:, 0]], state] + beside[1, kinds[keys[:, 2]], state]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from asr_kd.atomic import write_json, write_text
 from asr_kd.data.audio import audio_info
 from asr_kd.data.manifest import SPLITS, Utterance, write_manifest
-from asr_kd.errors import CorpusError, LexiconError
+from asr_kd.errors import CorpusError
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, write_word_classes
 
 Pronunciation = tuple[str, tuple[str, ...]]
@@ -61,10 +61,10 @@ def write_corpus(
     """Check a corpus and write its files; the LM text is the train split's alone.
 
     ``score_words`` are the words as which others are scored, or nothing for those that are not scored.
+    Words of train that the lexicon lacks are the prepare stage's business.
 
     Raises:
         CorpusError: For an empty split, an utt_id or (where promised) a speaker in two splits.
-        LexiconError: For a word of the train split without a pronunciation.
     """
     _check_splits(name, splits)
     check_disjoint({split: [row.utt_id for row in rows] for split, rows in splits.items()}, "utt_id", name)
@@ -72,7 +72,6 @@ def write_corpus(
         speakers = {split: [row.speaker for row in rows] for split, rows in splits.items()}
         check_disjoint(speakers, "speaker", name)
     pronunciations = list(dict.fromkeys(sorted(lexicon)))
-    _check_train_words(name, splits["train"], {word for word, _ in pronunciations})
     summary: dict[str, Any] = {
         "name": name,
         "source": source,
@@ -195,13 +194,3 @@ def _check_splits(name: str, splits: Mapping[str, Sequence[Utterance]]) -> None:
             raise CorpusError(
                 f"the {split} split is empty", where=name, hint="check the corpus and its options"
             )
-
-
-def _check_train_words(name: str, train: Sequence[Utterance], known: set[str]) -> None:
-    missing = sorted({word for row in train for word in row.words} - known)
-    if missing:
-        raise LexiconError(
-            f"{len(missing)} words of the train text are not in the lexicon ({', '.join(missing[:5])})",
-            where=name,
-            hint="add their pronunciations, or leave out the utterances",
-        )

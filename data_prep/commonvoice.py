@@ -12,7 +12,6 @@ from pydantic import Field
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import ConfigError, CorpusError
 from data_prep.common import CorpusOptions, PreparedCorpus, corpus_root, write_corpus
-from data_prep.lexicons import UnknownWords, settle_unknown_words
 from data_prep.lhotse_adapter import import_lhotse, prepared_by_lhotse, require_text, utterances_of
 from data_prep.words import CHARACTERS, Case, lexicon_of, with_plain_words
 
@@ -28,7 +27,6 @@ class Options(CorpusOptions):
         case: Of the words; ``lower`` and ``upper`` take punctuation off, ``as_is`` leaves the text alone.
         lexicon: ``characters``, or a lexicon file, below the corpus folder unless it is absolute.
         strip_stress: Take the digits off the ends of the file's phones.
-        unknown_words: Refuse words of the train text without a pronunciation, or leave their utterances out.
         num_processes: That read the clips' headers.
     """
 
@@ -36,7 +34,6 @@ class Options(CorpusOptions):
     case: Case = "lower"
     lexicon: str = CHARACTERS
     strip_stress: bool = False
-    unknown_words: UnknownWords = "leave_out"
     num_processes: int = Field(default=2, ge=1, exclude=True)
 
 
@@ -60,16 +57,15 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     require_text(read, str(root))
     splits, notes = with_plain_words(read, options.case)
     lexicon = lexicon_of(options.lexicon, splits, corpus, strip_stress=options.strip_stress)
-    settled, left_out = settle_unknown_words(splits, lexicon, options.unknown_words, str(root))
     return write_corpus(
         out,
         name=f"commonvoice-{root.name}",
-        splits=settled,
+        splits=splits,
         lexicon=lexicon,
         source="Mozilla Common Voice",
         licence="CC0",
         options=options,
-        notes=[*notes, *left_out],
+        notes=notes,
     )
 
 

@@ -13,7 +13,7 @@ from asr_kd.errors import CorpusError, LexiconError
 from asr_kd.lang.phones import SILENCE
 from asr_kd.progress import say
 from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, write_corpus
-from data_prep.lexicons import UnknownWords, read_pronunciations, settle_unknown_words, without_stress
+from data_prep.lexicons import read_pronunciations, without_stress
 
 _LEXICON_PLACES = ("local/dict", "dict", "local/dict_nosp", "lang", "lang_nosp")
 _DICT_FILES = ("lexicon.txt", "lexiconp.txt", "lexiconp_silprob.txt")
@@ -31,7 +31,6 @@ class Options(CorpusOptions):
         transfer: One more, perhaps without ``text``, for the student's soft targets alone.
         lexicon: A lexicon file, or a dict or lang directory; searched for when nothing is said.
         strip_stress: Take the digits off the ends of phones.
-        unknown_words: Refuse words of the train text without a pronunciation, or leave their utterances out.
         allow_pipes: Run the commands of ``wav.scp`` (``program argument ... |``, without a shell) and keep
             their audio. Look through them first: they are somebody's programs.
         root: What relative paths and commands of ``wav.scp`` start from. By default paths start from the data
@@ -46,7 +45,6 @@ class Options(CorpusOptions):
     transfer: str | None = None
     lexicon: str | None = None
     strip_stress: bool = False
-    unknown_words: UnknownWords = "refuse"
     allow_pipes: bool = False
     root: str | None = None
     speakers_disjoint: bool = True
@@ -58,7 +56,7 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     Raises:
         CorpusError: Without a corpus folder, and for a split that has no data directory.
         ManifestError, AudioError: For a malformed line (with its number) or audio that cannot be read.
-        LexiconError: When there is no lexicon or it lacks words of the train text.
+        LexiconError: When there is no lexicon.
 
     Source: Kaldi, "Data preparation".
     """
@@ -69,14 +67,13 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
             hint="give the folder that holds the data directories (Kaldi's data/) with --corpus DIR",
         )
     names = {"train": options.train, "dev": options.dev, "test": options.test, "transfer": options.transfer}
-    read = {
+    splits = {
         split: _read_split(corpus, split, name, out, options)
         for split, name in names.items()
         if name is not None
     }
     path = find_lexicon(corpus, options.lexicon)
     lexicon = read_kaldi_lexicon(path, strip_stress=options.strip_stress)
-    splits, notes = settle_unknown_words(read, lexicon, options.unknown_words, str(path))
     return write_corpus(
         out,
         name="kaldi",
@@ -86,7 +83,6 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
         licence="the user's own",
         options=options,
         speakers_disjoint=options.speakers_disjoint,
-        notes=notes,
     )
 
 

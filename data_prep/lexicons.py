@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from asr_kd.data.manifest import Utterance
 from asr_kd.errors import LexiconError
 from data_prep.common import Pronunciation
-
-UnknownWords = Literal["refuse", "leave_out"]
-"""What is done with utterances of train that have words without a pronunciation."""
 
 # Columns between word and phones: probabilities in Kaldi's lexiconp files.
 _NUM_PROBABILITIES = {"lexiconp.txt": 1, "lexiconp_silprob.txt": 4}
@@ -97,37 +92,3 @@ def character_lexicon(words: Iterable[str], where: str) -> list[Pronunciation]:
 def is_letter(char: str) -> bool:
     """Return whether a character is a letter, a digit or a combining mark of any script."""
     return unicodedata.category(char)[0] in "LMN"
-
-
-def settle_unknown_words(
-    splits: Mapping[str, Sequence[Utterance]],
-    lexicon: Iterable[Pronunciation],
-    unknown_words: UnknownWords,
-    where: str,
-) -> tuple[dict[str, Sequence[Utterance]], list[str]]:
-    """Leave out, or refuse, utterances of train with words that the lexicon lacks.
-
-    Returns:
-        The splits, and notes that say how many utterances were left out.
-
-    Raises:
-        LexiconError: When they are refused, or when none is left.
-    """
-    known = {word for word, _ in lexicon}
-    train = splits["train"]
-    kept = [row for row in train if known.issuperset(row.words)]
-    if len(kept) == len(train):
-        return dict(splits), []
-    missing = sorted({word for row in train for word in row.words} - known)
-    if unknown_words == "refuse" or not kept:
-        raise LexiconError(
-            f"{len(missing):,} words of the train text are not in the lexicon ({', '.join(missing[:5])})",
-            where=where,
-            got=f"{len(train) - len(kept):,} of {len(train):,} utterances with such words",
-            hint="add their pronunciations, or leave the utterances out: "
-            "--set corpus.options.unknown_words=leave_out",
-        )
-    note = (
-        f"{len(train) - len(kept):,} of {len(train):,} train utterances left out: words without pronunciation"
-    )
-    return {**splits, "train": kept}, [note]

@@ -7,7 +7,6 @@ from pathlib import Path
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError
 from data_prep.common import CorpusOptions, PreparedCorpus, write_corpus
-from data_prep.lexicons import UnknownWords, settle_unknown_words
 from data_prep.lhotse_adapter import read_lhotse_manifests, require_text, utterances_of
 from data_prep.words import CHARACTERS, Case, lexicon_of, with_plain_words
 
@@ -24,7 +23,6 @@ class Options(CorpusOptions):
         case: Of the words; ``lower`` and ``upper`` take punctuation off, ``as_is`` leaves the text alone.
         lexicon: ``characters``, or a lexicon file, below the corpus folder unless it is absolute.
         strip_stress: Take the digits off the ends of the file's phones.
-        unknown_words: Refuse words of the train text without a pronunciation, or leave their utterances out.
         speakers_disjoint: Refuse a speaker in two splits.
     """
 
@@ -36,7 +34,6 @@ class Options(CorpusOptions):
     case: Case = "as_is"
     lexicon: str = CHARACTERS
     strip_stress: bool = False
-    unknown_words: UnknownWords = "refuse"
     speakers_disjoint: bool = True
 
 
@@ -71,17 +68,16 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     require_text(read, str(corpus))
     splits, notes = with_plain_words(read, options.case)
     lexicon = lexicon_of(options.lexicon, splits, corpus, strip_stress=options.strip_stress)
-    settled, left_out = settle_unknown_words(splits, lexicon, options.unknown_words, str(corpus))
     return write_corpus(
         out,
         name=options.prefix or "lhotse",
-        splits=settled,
+        splits=splits,
         lexicon=lexicon,
         source="lhotse manifests",
         licence="the user's own",
         options=options,
         speakers_disjoint=options.speakers_disjoint,
-        notes=[*notes, *left_out],
+        notes=notes,
     )
 
 

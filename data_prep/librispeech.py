@@ -13,7 +13,7 @@ from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError
 from data_prep.common import CorpusOptions, PreparedCorpus, corpus_root, write_corpus
 from data_prep.download import Archive, cache_folder, download, fetch
-from data_prep.lexicons import UnknownWords, read_pronunciations, settle_unknown_words
+from data_prep.lexicons import read_pronunciations
 from data_prep.lhotse_adapter import import_lhotse, prepared_by_lhotse, require_text, utterances_of
 
 LEXICON = "librispeech-lexicon.txt"
@@ -46,14 +46,12 @@ class Options(CorpusOptions):
         lexicon: A lexicon file, below the corpus folder unless it is absolute; by default that of OpenSLR 11,
             from the corpus folder or downloaded.
         strip_stress: Take the stress digits off the phones.
-        unknown_words: Refuse words of the train text without a pronunciation, or leave their utterances out.
     """
 
     size: Literal["mini", "100", "960"] = "100"
     condition: Literal["clean", "other"] = "clean"
     lexicon: str | None = None
     strip_stress: bool = True
-    unknown_words: UnknownWords = "leave_out"
 
     @field_validator("size", mode="before")
     @classmethod
@@ -82,13 +80,11 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     require_text(splits, "librispeech")
     lexicon_file = _lexicon_file(corpus, options.lexicon)
     lexicon = read_pronunciations(lexicon_file, strip_stress=options.strip_stress)
-    settled, notes = settle_unknown_words(splits, lexicon, options.unknown_words, str(lexicon_file))
-    if is_mini:
-        notes.append(f"dev and test are two halves of the speakers of {_MINI_DEV}.")
+    notes = [f"dev and test are two halves of the speakers of {_MINI_DEV}."] if is_mini else []
     return write_corpus(
         out,
         name="librispeech",
-        splits=settled,
+        splits=splits,
         lexicon=lexicon,
         source="OpenSLR SLR31" if is_mini else "OpenSLR SLR12",
         licence="CC BY 4.0",

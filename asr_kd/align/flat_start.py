@@ -12,6 +12,7 @@ from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
 from asr_kd.align.gmm import DiagGmm
 from asr_kd.align.passes import Pass, PassWorker
 from asr_kd.align.pool import worker_pool
+from asr_kd.align.spliced import SplicedTransform
 from asr_kd.align.viterbi import AlignmentConfig
 from asr_kd.align.viterbi_training import (
     SCRATCH_FILE,
@@ -40,12 +41,14 @@ class TrainedMixtures:
         log_likelihoods: ``log p(x | pdf)`` per aligned frame, at each iteration; the first is that of
             one Gaussian for each pdf, estimated from the equal alignment.
         report: Of the last alignment.
+        transform: What makes the mixtures' features; deltas where it is None.
     """
 
     gmm: DiagGmm
     hmm: Hmm
     log_likelihoods: list[float]
     report: AlignmentReport
+    transform: SplicedTransform | None = None
 
 
 def train_monophone(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
-from asr_kd.align.deltas import add_deltas
 from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.pool import worker_pool
+from asr_kd.align.spliced import SplicedTransform, mixture_features
 from asr_kd.align.viterbi import Aligner, AlignmentConfig, AlignmentFailure, transcript_pdf_ids
 from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
@@ -28,22 +28,25 @@ class GmmScorer:
         gmm: Trained on features with deltas.
         acoustic_scale: Factor on the log-likelihoods.
         delta_order: Of the deltas that are added to the stored features.
+        transform: Takes the place of the deltas.
     """
 
     gmm: DiagGmm
     acoustic_scale: float = 0.1
     delta_order: int = 2
+    transform: SplicedTransform | None = None
 
     def __call__(self, utt_id: str, features: Array) -> Array:
         """Return scaled log-likelihoods, float32 ``[T, S]``."""
-        scores = self.gmm.log_likelihoods(add_deltas(features, self.delta_order))
+        scores = self.gmm.log_likelihoods(mixture_features(features, self.delta_order, self.transform))
         scores *= self.acoustic_scale
         return scores
 
     def of_pdfs(self, features: Array, pdf_ids: Array) -> Array:
         """Return the same for some pdfs (different, ascending), and minus infinity for the others."""
         scores = np.full((len(features), self.gmm.num_pdfs), -np.inf, dtype=np.float32)
-        chosen = self.gmm.log_likelihoods(add_deltas(features, self.delta_order), pdf_ids)
+        seen = mixture_features(features, self.delta_order, self.transform)
+        chosen = self.gmm.log_likelihoods(seen, pdf_ids)
         scores[:, pdf_ids] = chosen * np.float32(self.acoustic_scale)
         return scores
 

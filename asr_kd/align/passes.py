@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from asr_kd.align.corpus import AlignmentCorpus
-from asr_kd.align.deltas import add_deltas
 from asr_kd.align.equal import align_equal
 from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.gmm_training import GmmStatistics, accumulate
+from asr_kd.align.lda import ClassStatistics
+from asr_kd.align.mllt import MlltStatistics
 from asr_kd.align.segments import visit_counts
+from asr_kd.align.spliced import SplicedTransform, mixture_features
 from asr_kd.align.triphone_statistics import (
     TriphoneStatistics,
     TriphoneSums,
@@ -40,22 +42,36 @@ class Pass(enum.Enum):
     """Align, and count triphones too."""
     CONVERT = "convert"
     """Keep the alignment with another tree, in that model's senones."""
+    CLASSES = "classes"
+    """Keep the alignment, and sum frames by senone."""
+    MLLT = "mllt"
+    """Keep the alignment, and sum what a linear transform is estimated from."""
 
     @property
     def aligns(self) -> bool:
         """Whether the pass makes an alignment, which may fail."""
-        return self not in {Pass.KEEP, Pass.CONVERT}
+        return self in {Pass.EQUAL, Pass.ALIGN, Pass.COUNT}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A chunk of utterances and the model to treat it with; ``source_hmm`` is that of a kept alignment."""
+    """A chunk of utterances and the model to treat it with.
+
+    Attributes:
+        kind: What to do.
+        utt_ids: The utterances.
+        gmm: The mixtures.
+        hmm: Their model.
+        source_hmm: The model of a kept alignment that is converted.
+        transform: What makes features from stored ones; deltas where it is None.
+    """
 
     kind: Pass
     utt_ids: list[str]
     gmm: DiagGmm
     hmm: Hmm
     source_hmm: Hmm | None = None
+    transform: SplicedTransform | None = None
 
 
 @dataclass
@@ -69,6 +85,8 @@ class ChunkResult:
         num_aligned: Aligned utterances.
         failures: The others.
         triphones: Sums over the states of each triphone, when they are counted.
+        classes: Sums over the frames of each senone, silence left out, when they are asked for.
+        mllt: Statistics of a linear transform, silence left out, when they are asked for.
     """
 
     statistics: GmmStatistics
@@ -77,6 +95,8 @@ class ChunkResult:
     num_aligned: int = 0
     failures: list[AlignmentFailure] = field(default_factory=list)
     triphones: TriphoneSums | None = None
+    classes: ClassStatistics | None = None
+    mllt: MlltStatistics | None = None
 
 
 class PassWorker:
@@ -118,7 +138,7 @@ class PassWorker:
         aligner = Aligner(self._lexicon, task.hmm, self._alignment)
         all_features, all_pdf_ids = [], []
         for utt_id in task.utt_ids:
-            features = add_deltas(self._store.get(utt_id), self._delta_order)
+            features = mixture_features(self._store.get(utt_id), self._delta_order, task.transform)
             pdf_ids = self._pdf_ids_of(utt_id, features, task, aligner)
             if isinstance(pdf_ids, AlignmentFailure):
                 result.failures.append(pdf_ids)
@@ -129,12 +149,7 @@ class PassWorker:
             all_features.append(features)
             all_pdf_ids.append(pdf_ids)
         if all_pdf_ids:
-            accumulate(task.gmm, np.concatenate(all_features), np.concatenate(all_pdf_ids), result.statistics)
-        if task.kind is Pass.COUNT:
-            triphones = TriphoneStatistics(task.gmm.dim)
-            for features, pdf_ids in zip(all_features, all_pdf_ids, strict=True):
-                triphones.add_frames(triphone_keys(pdf_ids, task.hmm), features)
-            result.triphones = triphones.sums()
+            _add_sums(task, all_features, all_pdf_ids, result)
         return result
 
     def _pdf_ids_of(
@@ -167,6 +182,34 @@ class PassWorker:
         scores = np.full((len(features), task.hmm.num_pdfs), -np.inf, dtype=np.float32)
         scores[:, pdf_ids] = task.gmm.log_likelihoods(features, pdf_ids) * self._acoustic_scale
         return scores
+
+
+def _add_sums(task: Task, all_features: list[Array], all_pdf_ids: list[Array], result: ChunkResult) -> None:
+    """Add what a pass of this kind sums over the frames of a chunk."""
+    features, pdf_ids = np.concatenate(all_features), np.concatenate(all_pdf_ids)
+    if task.kind is Pass.CLASSES:
+        speech = _is_speech(pdf_ids, task.hmm)
+        result.classes = ClassStatistics.zeros(task.hmm.num_pdfs, features.shape[1])
+        result.classes.add_frames(features[speech], pdf_ids[speech])
+        return
+    if task.kind is Pass.MLLT:
+        speech = _is_speech(pdf_ids, task.hmm)
+        result.mllt = MlltStatistics.zeros(task.gmm.dim)
+        result.mllt.add_frames(task.gmm, features[speech], pdf_ids[speech])
+        return
+    accumulate(task.gmm, features, pdf_ids, result.statistics)
+    if task.kind is Pass.COUNT:
+        triphones = TriphoneStatistics(task.gmm.dim)
+        for rows, ids in zip(all_features, all_pdf_ids, strict=True):
+            triphones.add_frames(triphone_keys(ids, task.hmm), rows)
+        result.triphones = triphones.sums()
+
+
+def _is_speech(pdf_ids: Array, hmm: Hmm) -> Array:
+    """Return of each frame whether it is no silence, bool ``[T]``."""
+    silence_id = hmm.phone_set.silence_id
+    is_speech = [hmm.tree.phone_and_state(pdf_id)[0] != silence_id for pdf_id in range(hmm.num_pdfs)]
+    return np.array(is_speech)[pdf_ids]
 
 
 def _refuse_what_is_not_finite(utt_id: str, features: Array) -> None:

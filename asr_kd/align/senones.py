@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +15,7 @@ from asr_kd.align.build_tree import build_tree, check_num_leaves
 from asr_kd.align.corpus import AlignmentCorpus
 from asr_kd.align.flat_start import TrainedMixtures
 from asr_kd.align.gmm_training import GmmStatistics
+from asr_kd.align.lda_mllt import start_with_lda, update_mllt
 from asr_kd.align.passes import ChunkResult, Pass, PassWorker, Task
 from asr_kd.align.phone_questions import phone_questions
 from asr_kd.align.pool import worker_pool
@@ -46,6 +48,11 @@ class SenoneConfig(BaseModel):
         realign_iterations: Those that align anew first.
         total_gaussians: Components over all senones at the end; fewer where the frames are few.
         last_mixing_iteration: Until here the number of components grows.
+        transform: ``lda_mllt`` gives the mixtures spliced frames, projected by LDA and rotated by MLLT, in
+            place of deltas.
+        splice: Frames to each side that LDA sees.
+        transform_dim: Dimensions that LDA leaves.
+        mllt_iterations: Those after which MLLT is estimated again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,10 +64,26 @@ class SenoneConfig(BaseModel):
     realign_iterations: tuple[int, ...] = (3, 6, 9, 12, 16, 20)
     total_gaussians: int = Field(default=5000, ge=1)
     last_mixing_iteration: int = Field(default=14, ge=1)
+    transform: Literal["lda_mllt"] | None = None
+    splice: int = Field(default=3, ge=0)
+    transform_dim: int = Field(default=40, ge=1)
+    mllt_iterations: tuple[int, ...] = (2, 4, 6, 12)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings as JSON; those of a transform only where there is one."""
+        unused = set() if self.transform else {"transform", "splice", "transform_dim", "mllt_iterations"}
+        return self.model_dump(mode="json", exclude=unused)
+
+    @property
+    def num_transform_passes(self) -> int:
+        """Passes over the corpus that a transform asks for."""
+        updates = [iteration for iteration in self.mllt_iterations if 2 <= iteration <= self.num_iterations]
+        return 0 if self.transform is None else 3 + len(updates)
 
     def schedule(self, flat_start: TrainingSchedule) -> TrainingSchedule:
         """Return the schedule: all that is not said here is that of the flat start."""
-        own = self.model_dump(exclude={"num_leaves", "min_frames", "questions"})
+        shared = set(TrainingSchedule.model_fields)
+        own = self.model_dump(include=shared)
         return TrainingSchedule.model_validate({**flat_start.model_dump(), **own})
 
     def check(self, monophones: Hmm) -> None:
@@ -121,7 +144,7 @@ def train_senones(
         AlignmentError: When more than ``alignment.max_failed_share`` of the utterances fail, or the data or
             the phones do not allow so many senones.
 
-    Source: Kaldi ``steps/train_deltas.sh``.
+    Source: Kaldi ``steps/train_deltas.sh``, ``steps/train_lda_mllt.sh``.
     """
     corpus.check(lexicon)
     schedule = config.schedule(flat_start)
@@ -132,17 +155,25 @@ def train_senones(
         num_passes = config.num_iterations + 1
         with (
             worker_pool(num_processes, PassWorker, *arguments) as run,
-            progress("senones", num_passes * len(corpus.transcripts), "utterances") as meter,
+            progress(
+                "senones", (num_passes + config.num_transform_passes) * len(corpus.transcripts), "utterances"
+            ) as meter,
         ):
             sums = _count(corpus, monophones, schedule, alignment, run, meter)
             hmm, statistics = tie_states(sums, monophones.hmm, config, schedule)
             gmm, floor = first_gaussians(statistics, schedule)
             training = ViterbiTraining(corpus, hmm, gmm, floor, schedule, alignment, run)
             totals = training.run_pass(Pass.CONVERT, "iteration 1", meter, monophones.hmm)
+            if config.transform is not None:
+                totals = start_with_lda(training, config.splice, config.transform_dim, schedule, meter)
             training.re_estimate(1, totals)
             for iteration in range(2, num_passes):
                 training.iterate(iteration, meter)
-    trained = TrainedMixtures(training.gmm, training.hmm, training.log_likelihoods, training.report)
+                if config.transform is not None and iteration in config.mllt_iterations:
+                    update_mllt(training, meter)
+    trained = TrainedMixtures(
+        training.gmm, training.hmm, training.log_likelihoods, training.report, training.transform
+    )
     return SenoneResult(trained, sums.num_triphones)
 
 

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from asr_kd.align.corpus import AlignmentCorpus, AlignmentReport
 from asr_kd.align.gmm import Array, DiagGmm
 from asr_kd.align.gmm_training import GmmStatistics, maximise, mix_up, split_targets
+from asr_kd.align.lda import ClassStatistics
+from asr_kd.align.mllt import MlltStatistics
 from asr_kd.align.passes import NOT_ALIGNED, ChunkResult, Pass, Task
 from asr_kd.align.segments import self_loop_probabilities
+from asr_kd.align.spliced import SplicedTransform
 from asr_kd.align.triphone_statistics import TriphoneStatistics
 from asr_kd.align.viterbi import AlignmentConfig
 from asr_kd.lang.hmm import Hmm
@@ -64,6 +67,8 @@ class Totals:
     num_visits: Array  # [S]
     triphones: TriphoneStatistics
     report: AlignmentReport = field(default_factory=AlignmentReport)
+    classes: ClassStatistics | None = None
+    mllt: MlltStatistics | None = None
 
     @classmethod
     def zeros(cls, num_pdfs: int, gmm: DiagGmm) -> Totals:
@@ -84,6 +89,12 @@ class Totals:
         self.report.failures += result.failures
         if result.triphones is not None:
             self.triphones.add(result.triphones)
+        if result.classes is not None:
+            self.classes = self.classes or ClassStatistics.zeros(*result.classes.first.shape)
+            self.classes.add(result.classes)
+        if result.mllt is not None:
+            self.mllt = self.mllt or MlltStatistics.zeros(len(result.mllt.scatter))
+            self.mllt.add(result.mllt)
 
 
 class ViterbiTraining:
@@ -112,12 +123,18 @@ class ViterbiTraining:
         self.hmm = hmm
         self.gmm = gmm
         self.variance_floor = variance_floor
+        self.transform: SplicedTransform | None = None
         self.report = AlignmentReport()
         self.log_likelihoods: list[float] = []
         self._corpus = corpus
         self._schedule = schedule
         self._alignment = alignment
         self._run = run
+
+    @property
+    def stored_dim(self) -> int:
+        """Width of the stored features."""
+        return int(self._corpus.open().frames.shape[1])
 
     def run_pass(self, kind: Pass, name: str, meter: Meter, source_hmm: Hmm | None = None) -> Totals:
         """Return the sums of one pass with the present model.
@@ -126,7 +143,10 @@ class ViterbiTraining:
             AlignmentError: When it aligns and too many utterances fail.
         """
         totals = Totals.zeros(self.hmm.num_pdfs, self.gmm)
-        tasks = (Task(kind, utt_ids, self.gmm, self.hmm, source_hmm) for utt_ids in self._corpus.chunks())
+        tasks = (
+            Task(kind, utt_ids, self.gmm, self.hmm, source_hmm, self.transform)
+            for utt_ids in self._corpus.chunks()
+        )
         for result in self._run(tasks):
             totals.add(result)
             meter.advance(result.num_aligned + len(result.failures), name)

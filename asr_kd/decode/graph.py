@@ -13,11 +13,11 @@ import numpy as np
 from asr_kd.atomic import atomic_dir, write_json, write_text
 from asr_kd.decode.fst_arrays import from_arrays, to_arrays
 from asr_kd.decode.grammar_fst import grammar_fst
-from asr_kd.decode.hmm_fst import expand_in_context, without_disambiguation
+from asr_kd.decode.hmm_fst import expand_alone, expand_in_context
 from asr_kd.decode.lexicon_fst import lexicon_fst
 from asr_kd.errors import GraphError
 from asr_kd.fingerprint import file_sha256, fingerprint
-from asr_kd.lang.hmm import Hmm, expand_to_states
+from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.ngram import NgramModel
 
@@ -25,7 +25,7 @@ _FST_FILE = "HCLG.fst"
 _WORDS_FILE = "words.txt"
 _HEADER_FILE = "graph.json"
 # Goes into the fingerprint: raise it when the same inputs give another graph.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _NUM_SHOWN = 5
 
 
@@ -102,12 +102,20 @@ def build_graph(
         Kaldi ``mkgraph.sh``.
     """
     settings = config or GraphConfig()
+    phone_fst, first_disambiguation = _phones_to_words(lexicon, hmm, lm, settings)
+    expand = expand_alone if hmm.tree.context_width == 1 else expand_in_context
+    fst = expand(phone_fst, first_disambiguation, hmm, settings.transition_scale)
+    return DecodingGraph(fst, lexicon.words, hmm.num_pdfs, graph_fingerprint(lexicon, hmm, lm, settings))
+
+
+def _phones_to_words(lexicon: Lexicon, hmm: Hmm, lm: NgramModel, config: GraphConfig) -> tuple[Any, int]:
+    """Return LG, determinised and minimised, and its smallest disambiguation symbol."""
     words = _pronounced_words(lexicon, lm)
-    lex = lexicon_fst(lexicon, words, hmm.phone_set, settings.silence_probability)
+    lex = lexicon_fst(lexicon, words, hmm.phone_set, config.silence_probability)
     grammar = grammar_fst(lm, lexicon, lex.backoff_word)
     kaldifst.arcsort(lex.fst, sort_type="olabel")
     kaldifst.arcsort(grammar, sort_type="ilabel")
-    phone_fst = kaldifst.StdVectorFst(kaldifst.compose(lex.fst, grammar))
+    phone_fst = kaldifst.compose(lex.fst, grammar)
     if phone_fst.num_states == 0 or phone_fst.start < 0:
         raise GraphError(
             "no word sequence of the language model reaches a final state",
@@ -115,12 +123,7 @@ def build_graph(
         )
     kaldifst.determinize_star(phone_fst, use_log=True)
     kaldifst.minimize_encoded(phone_fst)
-    if hmm.tree.context_width == 1:
-        phone_fst = without_disambiguation(phone_fst, lex.first_disambiguation)
-        fst = expand_to_states(phone_fst, hmm, settings.transition_scale)
-    else:
-        fst = expand_in_context(phone_fst, lex.first_disambiguation, hmm, settings.transition_scale)
-    return DecodingGraph(fst, lexicon.words, hmm.num_pdfs, graph_fingerprint(lexicon, hmm, lm, settings))
+    return phone_fst, lex.first_disambiguation
 
 
 def _pronounced_words(lexicon: Lexicon, lm: NgramModel) -> tuple[str, ...]:
@@ -191,6 +194,29 @@ def load_graph(folder: Path, expected_fingerprint: str | None = None) -> Decodin
     lines = (folder / _WORDS_FILE).read_text(encoding="utf-8").splitlines()
     words = tuple(line.rsplit(" ", 1)[0] for line in lines[1:])
     return DecodingGraph(fst, words, header["num_pdfs"], header["fingerprint"])
+
+
+def stored_graph(
+    folder: Path, lexicon: Lexicon, hmm: Hmm, lm: NgramModel, config: GraphConfig
+) -> tuple[DecodingGraph, bool]:
+    """Return the graph of some inputs, out of a folder or built and stored there.
+
+    Args:
+        folder: Where it is, or will be in place of what is there.
+        lexicon: See :func:`build_graph`, as the others.
+        hmm: As there.
+        lm: As there.
+        config: As there.
+
+    Returns:
+        The graph and whether it was there before.
+    """
+    try:
+        return load_graph(folder, graph_fingerprint(lexicon, hmm, lm, config)), True
+    except GraphError:
+        graph = build_graph(lexicon, hmm, lm, config)
+        save_graph(folder, graph)
+        return graph, False
 
 
 def _read_header(folder: Path) -> dict[str, Any]:

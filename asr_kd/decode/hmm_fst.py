@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import kaldifst
@@ -15,6 +16,26 @@ Array = np.ndarray[Any, Any]
 
 _EPSILON = 0
 _NO_ENTRY = np.iinfo(np.int32).max
+
+
+def expand_alone(phone_fst: Any, first_disambiguation: int, hmm: Hmm, transition_scale: float) -> Any:
+    """Return the graph over senones of a graph over phones, when no neighbour chooses a senone.
+
+    Args:
+        phone_fst: ``StdVectorFst`` with phone ids and disambiguation symbols as input labels.
+        first_disambiguation: The smallest disambiguation symbol.
+        hmm: With a tree of monophones.
+        transition_scale: Factor on the costs of self-loops and exits.
+
+    Returns:
+        ``StdVectorFst`` with ``pdf_id + 1`` as input labels.
+    """
+    arrays = to_arrays(phone_fst)
+    _forget_disambiguation(arrays, first_disambiguation)
+    phone_ids = range(1, len(hmm.phone_set) + 1)
+    chains = [[], *(_labels(hmm.pdf_ids(phone_id)) for phone_id in phone_ids)]
+    arrays = in_senones(arrays, chains)
+    return from_arrays(add_self_loops(arrays, hmm.self_loop_probability, transition_scale))
 
 
 def expand_in_context(phone_fst: Any, first_disambiguation: int, hmm: Hmm, transition_scale: float) -> Any:
@@ -37,50 +58,76 @@ def expand_in_context(phone_fst: Any, first_disambiguation: int, hmm: Hmm, trans
     """
     last_symbol = max(int(to_arrays(phone_fst).arcs["ilabel"].max(initial=0)), first_disambiguation)
     fst, labels = in_context(phone_fst, range(first_disambiguation, last_symbol + 1))
-    fst = kaldifst.StdVectorFst(_composed(_hmm_fst(labels, hmm), fst))
+    fst = from_arrays(in_senones(to_arrays(fst), _chains_in_context(labels, hmm)))
     kaldifst.determinize_star(fst, use_log=True)
     kaldifst.minimize_encoded(fst)
-    fst = without_disambiguation(fst, hmm.num_pdfs + 1)
-    return from_arrays(add_self_loops(to_arrays(fst), hmm.self_loop_probability, transition_scale))
-
-
-def without_disambiguation(fst: Any, first_disambiguation: int) -> Any:
-    """Return the FST with epsilon for disambiguation symbols, which are the highest input labels."""
     arrays = to_arrays(fst)
+    del fst
+    _forget_disambiguation(arrays, hmm.num_pdfs + 1)
+    return from_arrays(add_self_loops(arrays, hmm.self_loop_probability, transition_scale))
+
+
+def _forget_disambiguation(arrays: FstArrays, first_disambiguation: int) -> None:
+    """Put epsilon for disambiguation symbols, which are the highest input labels."""
     arrays.arcs["ilabel"][arrays.arcs["ilabel"] >= first_disambiguation] = _EPSILON
-    return from_arrays(arrays)
 
 
-def _composed(hmm_fst: Any, fst: Any) -> Any:
-    kaldifst.arcsort(hmm_fst, sort_type="olabel")
-    kaldifst.arcsort(fst, sort_type="ilabel")
-    return kaldifst.compose(hmm_fst, fst)
+def _labels(pdf_ids: Sequence[int]) -> list[int]:
+    return [pdf_id + 1 for pdf_id in pdf_ids]
 
 
-def _hmm_fst(labels: list[list[int]], hmm: Hmm) -> Any:
-    """Return H without self-loops, from ``pdf_id + 1`` to labels in context.
-
-    Disambiguation symbols pass through it, renumbered above the senones.
-    """
-    fst = kaldifst.StdVectorFst()
-    loop = fst.add_state()
-    fst.start = loop
-    fst.set_final(loop, 0.0)
+def _chains_in_context(labels: list[list[int]], hmm: Hmm) -> list[list[int]]:
+    """Return what each label in context becomes; disambiguation symbols are renumbered above the senones."""
+    chains = []
     num_symbols = 0
-    for number, label in enumerate(labels):
+    for label in labels:
         if len(label) == 1:
             num_symbols += 1
-            fst.add_arc(loop, kaldifst.StdArc(hmm.num_pdfs + num_symbols, number, 0.0, loop))
+            chains.append([hmm.num_pdfs + num_symbols])
         elif label:
             left, phone, right = label
-            state, olabel = loop, number
-            *inner, last = hmm.pdf_ids(phone, left, right)
-            for pdf_id in inner:
-                following = fst.add_state()
-                fst.add_arc(state, kaldifst.StdArc(pdf_id + 1, olabel, 0.0, following))
-                state, olabel = following, _EPSILON
-            fst.add_arc(state, kaldifst.StdArc(last + 1, olabel, 0.0, loop))
-    return fst
+            chains.append(_labels(hmm.pdf_ids(phone, left, right)))
+        else:
+            chains.append([])
+    return chains
+
+
+def in_senones(arrays: FstArrays, chains: Sequence[Sequence[int]]) -> FstArrays:
+    """Replace each arc by a chain of arcs, the output label and the weight on the first.
+
+    Arcs into one state share what follows the first arc of their chain. It is the composition with H, which
+    need not be built.
+
+    Args:
+        arrays: The graph.
+        chains: New input labels of each input label; none for epsilon.
+    """
+    number_of_chain: dict[tuple[int, ...], int] = {}
+    numbers = [number_of_chain.setdefault(tuple(chain), len(number_of_chain)) for chain in chains]
+    lengths = np.array([len(chain) for chain in number_of_chain])
+    labels = np.zeros((len(lengths), max(1, lengths.max())), dtype=np.int32)
+    for row, chain in zip(labels, number_of_chain, strict=True):
+        row[: len(chain)] = chain
+
+    arcs = arrays.arcs.copy()
+    chain_of_arc = np.array(numbers)[arcs["ilabel"]]
+    long = np.flatnonzero(lengths[chain_of_arc] > 1)
+    keys = arcs["nextstate"][long].astype(np.int64) * len(lengths) + chain_of_arc[long]
+    entries, entry_of_arc = np.unique(keys, return_inverse=True)
+    targets, chain_of_entry = np.divmod(entries, len(lengths))
+    num_inner = lengths[chain_of_entry] - 1
+    first = len(arrays.finals) + np.cumsum(num_inner) - num_inner
+    arcs["ilabel"] = labels[chain_of_arc, 0]
+    arcs["nextstate"][long] = first[entry_of_arc]
+
+    all_sources, all_arcs = [arrays.sources], [arcs]
+    for position in range(1, labels.shape[1]):
+        rows = np.flatnonzero(num_inner >= position)
+        following = np.where(num_inner[rows] == position, targets[rows], first[rows] + position)
+        all_sources.append(first[rows] + position - 1)
+        all_arcs.append(_arcs(labels[chain_of_entry[rows], position], np.zeros(len(rows)), following))
+    finals = np.concatenate([arrays.finals, np.full(num_inner.sum(), np.inf, dtype=np.float32)])
+    return _assembled(arrays.start, finals, all_sources, all_arcs)
 
 
 def add_self_loops(arrays: FstArrays, self_loop_probability: Array, transition_scale: float) -> FstArrays:
@@ -104,24 +151,27 @@ def add_self_loops(arrays: FstArrays, self_loop_probability: Array, transition_s
     finals = arrays.finals + exit_cost[senone].astype(np.float32)
 
     apart = (arcs["ilabel"] != _EPSILON) & (senone[arcs["nextstate"]] == _EPSILON)
-    pairs = np.stack([arcs["nextstate"][apart], arcs["ilabel"][apart]], axis=1)  # [n, 2]
-    entries, entry_of_arc = np.unique(pairs, axis=0, return_inverse=True)
-    num_states = len(finals)
-    arcs["nextstate"][apart] = num_states + entry_of_arc.reshape(-1)
-    new_states = num_states + np.arange(len(entries))
-    exits = _arcs(np.zeros(len(entries)), exit_cost[entries[:, 1]], entries[:, 0])
+    num_labels = len(loop_cost)
+    keys = arcs["nextstate"][apart].astype(np.int64) * num_labels + arcs["ilabel"][apart]
+    entries, entry_of_arc = np.unique(keys, return_inverse=True)
+    targets, senone_of_entry = np.divmod(entries, num_labels)
+    arcs["nextstate"][apart] = len(finals) + entry_of_arc
+    new_states = len(finals) + np.arange(len(entries))
+    exits = _arcs(np.zeros(len(entries)), exit_cost[senone_of_entry], targets)
 
-    senone = np.concatenate([senone, entries[:, 1]])
+    senone = np.concatenate([senone, senone_of_entry])
     looping = np.flatnonzero(senone != _EPSILON)
     loops = _arcs(senone[looping], loop_cost[senone[looping]], looping)
-    all_sources = np.concatenate([sources, new_states, looping])
+    finals = np.concatenate([finals, np.full(len(entries), np.inf, dtype=np.float32)])
+    return _assembled(arrays.start, finals, [sources, new_states, looping], [arcs, exits, loops])
+
+
+def _assembled(start: int, finals: Array, sources: list[Array], arcs: list[Array]) -> FstArrays:
+    """Return the graph of arcs in any order."""
+    all_sources = np.concatenate(sources)
     order = np.argsort(all_sources, kind="stable")
-    return FstArrays(
-        arrays.start,
-        np.concatenate([finals, np.full(len(entries), np.inf, dtype=np.float32)]),
-        np.bincount(all_sources, minlength=len(senone)),
-        np.concatenate([arcs, exits, loops])[order],
-    )
+    num_arcs = np.bincount(all_sources, minlength=len(finals))
+    return FstArrays(start, finals, num_arcs, np.concatenate(arcs)[order])
 
 
 def _sole_entering_label(arrays: FstArrays) -> Array:

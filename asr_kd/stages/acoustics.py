@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -9,13 +10,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_kd.align.deltas import add_deltas
 from asr_kd.align.gmm import DiagGmm
+from asr_kd.align.spliced import SplicedTransform, mixture_features
 from asr_kd.am.prior import log_prior
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.recogniser import System, SystemCard, posterior_stream
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.labels import GMM_FOLDER, read_pdf_counts
+from asr_kd.stages.labels import GMM_FOLDER, TRANSFORM_FILE, read_pdf_counts
 
 
 class FrameScores(NamedTuple):
@@ -72,8 +73,10 @@ def load_acoustics(card: SystemCard | MixtureCard, work: WorkDir) -> Acoustics:
     """Load what a card names from a work folder."""
     if isinstance(card, SystemCard):
         return NetAcoustics(System.load(card, work.models))
-    prior = log_prior(read_pdf_counts(work))
-    return MixtureAcoustics(DiagGmm.load(work.align / GMM_FOLDER), prior, card)
+    path = work.align / TRANSFORM_FILE
+    transform = SplicedTransform.from_json(json.loads(path.read_text())) if path.is_file() else None
+    gmm = DiagGmm.load(work.align / GMM_FOLDER)
+    return MixtureAcoustics(gmm, log_prior(read_pdf_counts(work)), card, transform)
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,13 @@ class MixtureAcoustics:
         gmm: The mixtures.
         prior: log p(s) ``[S]`` of the training alignment.
         card: Of their features.
+        transform: Takes the place of the deltas.
     """
 
     gmm: DiagGmm
     prior: NDArray[np.float32]
     card: MixtureCard
+    transform: SplicedTransform | None = None
 
     @property
     def num_parameters(self) -> int:
@@ -138,6 +143,6 @@ class MixtureAcoustics:
         """Yield each utterance's scores."""
         store = stores[self.card.features_key]
         for utt_id in utt_ids:
-            features = add_deltas(store.get(utt_id), self.card.delta_order)
+            features = mixture_features(store.get(utt_id), self.card.delta_order, self.transform)
             log_likelihoods = self.gmm.log_likelihoods(features).astype(np.float32)
             yield utt_id, FrameScores(log_likelihoods + self.prior, log_likelihoods)

@@ -29,7 +29,7 @@ from asr_kd.lang.lexicon import Lexicon, read_lexicon
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE
+from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE, TRANSFORM_FILE
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
 
 Array = np.ndarray[Any, Any]
@@ -101,6 +101,8 @@ class AlignStage(Stage):
         if self.config.senones is None:
             # Work folders from before there were senones in context stay as they are.
             del settings["align"]["senones"]
+        else:
+            settings["align"]["senones"] = self.config.senones.identity()
         if self.config.imported is None:
             del settings["align"]["imported"]
         if self.config.realign <= 1:
@@ -127,9 +129,13 @@ class AlignStage(Stage):
             return self._import(work, lexicon, self.config.imported)
         trained, summary = self._train(work, lexicon)
         flat = self.config.flat_start
-        scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order)
+        scorer = GmmScorer(trained.gmm, flat.acoustic_scale, flat.delta_order, trained.transform)
         trained.hmm.save(work.align / HMM_FILE)
         trained.gmm.save(work.align / GMM_FOLDER)
+        if trained.transform is None:
+            (work.align / TRANSFORM_FILE).unlink(missing_ok=True)
+        else:
+            write_json(work.align / TRANSFORM_FILE, trained.transform.to_json())
         features = self.config.features.key
         num_processes = self.config.num_processes
         summary |= self._align_splits(work, lexicon, trained.hmm, features, scorer, num_processes)

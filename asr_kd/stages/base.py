@@ -15,6 +15,9 @@ from asr_kd.data.manifest import SPLITS, Utterance, read_manifest
 from asr_kd.errors import StageError
 from asr_kd.score.word_classes import SCORE_WORDS_FILE
 
+LEXICON_FILE = "lexicon.txt"
+LM_TEXT_FILE = "lm_text.txt"
+
 
 class Settings(BaseModel):
     """Base of all settings in a recipe: frozen, and an unknown key is an error."""
@@ -36,12 +39,12 @@ class WorkDir:
     @property
     def lexicon(self) -> Path:
         """Pronunciations as the corpus module wrote them."""
-        return self.corpus / "lexicon.txt"
+        return self.corpus / LEXICON_FILE
 
     @property
     def lm_text(self) -> Path:
         """Sentences for the language model, one a line."""
-        return self.corpus / "lm_text.txt"
+        return self.corpus / LM_TEXT_FILE
 
     @property
     def score_words(self) -> Path:

@@ -19,7 +19,7 @@ from asr_kd.atomic import atomic_dir, write_json
 from asr_kd.data.frame_store import FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance, spread_evenly
 from asr_kd.decode.beam import DecodeConfig
-from asr_kd.decode.graph import GraphConfig, build_graph, save_graph
+from asr_kd.decode.graph import GraphConfig, stored_graph
 from asr_kd.decode.parallel import decode_all
 from asr_kd.decode.tune import TuningGrid, TuningResult, tune
 from asr_kd.errors import StageError
@@ -119,7 +119,7 @@ class DecodeStage(Stage):
         """Return search, language model and systems."""
         return {
             "decode": self.config.model_dump(mode="json", exclude={"num_processes"}),
-            "language_model": self.lm.model_dump(mode="json"),
+            "language_model": self.lm.identity(),
             "ensemble": self.ensemble.model_dump(mode="json"),
             "num_students": self.num_students,
             "num_controls": self.num_controls,
@@ -176,13 +176,10 @@ class DecodeStage(Stage):
         lexicon = read_lexicon(work.lexicon)
         hmm = read_hmm(work)
         model = language_model(self.lm, work.lm_text, lexicon)
-        graph = build_graph(
-            lexicon,
-            hmm,
-            model,
-            GraphConfig(silence_probability=self.config.silence_probability),
-        )
-        save_graph(work.graph, graph)
+        config = GraphConfig(silence_probability=self.config.silence_probability)
+        graph, was_there = stored_graph(work.graph, lexicon, hmm, model, config)
+        if was_there:
+            say(f"graph: {work.graph} is of this lexicon, model and language model")
         write_arpa(work.graph / LM_FILE, model)
         write_lexicon(work.graph / LEXICON_FILE, lexicon)
         hmm.save(work.graph / HMM_FILE)

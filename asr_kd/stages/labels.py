@@ -13,6 +13,7 @@ from asr_kd.stages.base import WorkDir, require
 
 HMM_FILE = "hmm.json"
 GMM_FOLDER = "gmm"
+TRANSFORM_FILE = "transform.json"
 FACTS_FILE = "alignment.json"
 FAILED_FILE = "failed.txt"
 

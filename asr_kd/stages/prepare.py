@@ -12,6 +12,7 @@ from asr_kd.data.manifest import spread_evenly, write_manifest
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.unknown_words import LexiconConfig, settle_unknown_words
 from data_prep.common import CorpusOptions, split_counts
 from data_prep.registry import load_corpus_module
 
@@ -65,20 +66,30 @@ class PrepareStage(Stage):
     Args:
         config: Which corpus.
         corpus: Its folder; None lets the module make or download it.
+        lexicon: What is done with words of train without a pronunciation.
     """
 
     name = "prepare"
     needs = ()
 
-    def __init__(self, config: CorpusConfig, corpus: Path | None) -> None:
+    def __init__(
+        self, config: CorpusConfig, corpus: Path | None, lexicon: LexiconConfig | None = None
+    ) -> None:
         self.config = config
         self.corpus = corpus
+        self.lexicon = lexicon or LexiconConfig()
 
     def settings(self) -> dict[str, Any]:
         """Return the corpus module and its options; where the corpus lies does not matter."""
         options = self.config.parsed_options().model_dump(mode="json")
         limit = dict(self.config.limit)
-        return {"corpus": {"module": self.config.module, "options": options, "limit": limit}}
+        settings: dict[str, Any] = {
+            "corpus": {"module": self.config.module, "options": options, "limit": limit}
+        }
+        if self.lexicon.unknown_words != "refuse":
+            # Work folders from before there was a choice stay as they are.
+            settings["lexicon"] = self.lexicon.model_dump(mode="json")
+        return settings
 
     def content(self, work: WorkDir) -> str:
         """Return a fingerprint of all manifests and texts."""
@@ -95,14 +106,22 @@ class PrepareStage(Stage):
         module = load_corpus_module(self.config.module)
         with atomic_dir(work.corpus) as folder:
             prepared = module.prepare(self.corpus, folder, self.config.parsed_options())
-            summary = {**prepared.summary, "splits": dict(prepared.summary["splits"])}
+            splits = dict(prepared.splits)
             for split, limit in self.config.limit.items():
-                rows = spread_evenly(prepared.splits[split], limit)
-                write_manifest(folder / f"{split}.jsonl", rows)
-                summary["splits"][split] = split_counts(rows)
+                splits[split] = spread_evenly(prepared.splits[split], limit)
+                write_manifest(folder / f"{split}.jsonl", splits[split])
+            splits["train"], unknown = settle_unknown_words(
+                folder, splits["train"], self.lexicon, prepared.name
+            )
+            summary = {
+                **prepared.summary,
+                "splits": {name: split_counts(rows) for name, rows in splits.items()},
+            }
+            if unknown is not None:
+                summary["unknown_words"] = unknown
             write_json(folder / "corpus.json", summary)
         facts = {"corpus": prepared.name}
         for split, counts in summary["splits"].items():
             size = f"{counts['utterances']:,} utterances, {counts['hours']:.2f} h"
             facts[split] = f"{size}, {counts['speakers']} speakers"
-        return facts
+        return facts if unknown is None else {**facts, "unknown words": unknown}

@@ -18,6 +18,7 @@ from asr_kd.stages.overrides import updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
 from asr_kd.stages.student import StudentConfig
+from asr_kd.stages.unknown_words import LexiconConfig
 from asr_kd.train.config import TrainConfig
 
 Cmvn = Literal["none", "utterance", "speaker"]
@@ -105,6 +106,7 @@ class Recipe(Settings):
     name: str
     description: str = ""
     corpus: CorpusConfig
+    lexicon: LexiconConfig = LexiconConfig()
     frontend: FrontendConfig = FrontendConfig()
     cmvn: Cmvn = "speaker"
     window: WindowConfig = WindowConfig()

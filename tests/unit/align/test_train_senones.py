@@ -150,7 +150,12 @@ def test_likelihood_and_alignment_are_better_than_the_monophones(
     assert senones.trained.log_likelihoods[-1] > monophones.log_likelihoods[-1] + 0.1
     assert senones.trained.report.summary() == f"aligned {NUM_UTTERANCES} of {NUM_UTTERANCES}"
     assert senones.num_triphones == len(seen_triphones(synthetic))
-    scorer = GmmScorer(senones.trained.gmm, FLAT_START.acoustic_scale, delta_order=0)
+    check_alignment(synthetic, senones)
+
+
+def check_alignment(synthetic: Synthetic, senones: SenoneResult) -> None:
+    trained = senones.trained
+    scorer = GmmScorer(trained.gmm, FLAT_START.acoustic_scale, 0, trained.transform)
     hmm = senones.trained.hmm
     aligned = dict(align_corpus(synthetic.corpus, scorer, LEXICON, hmm, ALIGNMENT, AlignmentReport()))
     true_hmm = Hmm(PHONES, TOPOLOGY, synthetic.tree)
@@ -202,3 +207,39 @@ def test_what_cannot_be_is_refused_before_training(
     with pytest.raises(AlignmentError, match=r"too little data for so many senones; expected \d+ or fewer"):
         train_senones(synthetic.corpus, LEXICON, monophones, greedy, FLAT_START, ALIGNMENT, scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lda_and_mllt_align_as_well(
+    synthetic: Synthetic, monophones: TrainedMixtures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frames do not depend on their neighbours here, so that all that LDA can find is in the middle one."""
+    config = CONFIG.model_copy(
+        update={"transform": "lda_mllt", "splice": 1, "transform_dim": 10, "mllt_iterations": (2, 3)}
+    )
+    arguments = (synthetic.corpus, LEXICON, monophones, config, FLAT_START, ALIGNMENT)
+    result = train_senones(*arguments)
+    transform = result.trained.transform
+    assert transform is not None
+    assert (transform.reach, transform.matrix.shape) == (1, (10, 3 * DIM))
+    assert result.trained.gmm.dim == 10
+    assert len(result.trained.log_likelihoods) == CONFIG.num_iterations
+    gains = [float(line.split()[1]) for line in capsys.readouterr().err.splitlines() if "MLLT: " in line]
+    assert len(gains) == 2
+    assert min(gains) >= 0
+    check_alignment(synthetic, result)
+    together = train_senones(*arguments, num_processes=2).trained
+    assert together.transform is not None
+    assert np.array_equal(together.transform.matrix, transform.matrix)
+
+
+def test_more_dimensions_than_frames_have_are_refused(
+    synthetic: Synthetic, monophones: TrainedMixtures
+) -> None:
+    config = CONFIG.model_copy(update={"transform": "lda_mllt", "splice": 0, "transform_dim": DIM + 1})
+    with pytest.raises(AlignmentError, match=rf"expected {DIM} or fewer, got {DIM + 1}"):
+        train_senones(synthetic.corpus, LEXICON, monophones, config, FLAT_START, ALIGNMENT)
+
+
+def test_settings_without_a_transform_are_those_of_older_work_folders() -> None:
+    assert "splice" not in SenoneConfig(num_leaves=12).identity()
+    assert SenoneConfig(num_leaves=12, transform="lda_mllt").identity()["splice"] == 3

@@ -117,12 +117,6 @@ def _without(data: Path, name: str) -> None:
             r"no lexicon; expected a dict directory with lexicon\.txt .* or a lang directory",
         ),
         (
-            lambda data: write_lines(data / "local/dict/lexicon.txt", "alba A B", "cado C D", "dora D A"),
-            {},
-            LexiconError,
-            r"1 words of the train text are not in the lexicon \(boca\); got \d of 8 utterances.*leave_out",
-        ),
-        (
             lambda data: write_lines(
                 data / "test/utt2spk", *(f"s{k}-0{n} s1" for k in (6, 7) for n in (0, 1))
             ),
@@ -143,17 +137,6 @@ def test_what_cannot_be_used_is_refused(
     change(data)
     with pytest.raises(error, match=message):
         prepare(data, out, Options(**options))  # type: ignore[arg-type]  # any options
-
-
-def test_utterances_with_unknown_words_are_left_out_and_counted(data: Path, out: Path) -> None:
-    write_lines(data / "local" / "dict" / "lexicon.txt", "alba A B", "cado C D", "dora D A")
-    prepared = prepare(data, out, Options(unknown_words="leave_out"))
-    left = 8 - len(prepared.splits["train"])
-    assert 0 < left < 8
-    assert not any("boca" in row.words for row in prepared.splits["train"])
-    assert prepared.summary["notes"] == [
-        f"{left} of 8 train utterances left out: words without pronunciation"
-    ]
 
 
 def test_a_lang_directory_gives_pronunciations_without_positions(tmp_path: Path) -> None:

@@ -89,12 +89,6 @@ def test_unknown_words_of_test_are_counted(original: Path, tmp_path: Path) -> No
     }
 
 
-def test_a_train_word_without_pronunciation_is_refused(original: Path, tmp_path: Path) -> None:
-    (original / "resource" / "lexicon.txt").write_text("\n".join(LEXICON[:5]))
-    with pytest.raises(LexiconError, match=r"1 words of the train text are not in the lexicon \(BEAR\)"):
-        prepare(original, tmp_path, Options(dev_speakers=1))
-
-
 def test_the_shared_copy(shared_data: Path, tmp_path: Path) -> None:
     prepared = prepare(shared_data / "speechocean762", tmp_path, Options())
     counts = prepared.summary["splits"]

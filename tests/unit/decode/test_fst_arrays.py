@@ -6,6 +6,7 @@ import kaldifst
 import numpy as np
 
 from asr_kd.decode.fst_arrays import ARC, FstArrays, from_arrays, lattice_to_arrays, to_arrays
+from asr_kd.decode.hmm_fst import in_senones
 
 
 def small_fst():
@@ -80,3 +81,20 @@ def test_lattice_as_arrays():
     assert arrays.finals.tolist() == [math.inf, math.inf, 0.75]
     assert arrays.num_arcs.tolist() == [2, 1, 0]
     assert arrays.arcs.tolist() == [(3, 7, -1.5, 1), (0, 8, 0.25, 2), (4, 0, 3.0, 2)]
+
+
+def test_arcs_become_chains_that_share_their_ends():
+    """Label 1 becomes 11 12 13, label 2 becomes 21; both arcs with label 1 enter state 1."""
+    arcs = np.array([(1, 7, 0.5, 1), (2, 8, 0.25, 1), (0, 9, 0.0, 2), (1, 0, 2.0, 1)], ARC)
+    finals = np.array([math.inf, 0.0, math.inf], dtype=np.float32)
+    chains = in_senones(FstArrays(0, finals, np.array([3, 0, 1]), arcs), [[], [11, 12, 13], [21]])
+    assert chains.num_arcs.tolist() == [3, 0, 1, 1, 1]
+    assert chains.finals.tolist() == [math.inf, 0.0, math.inf, math.inf, math.inf]
+    assert chains.arcs.tolist() == [
+        (11, 7, 0.5, 3),
+        (21, 8, 0.25, 1),
+        (0, 9, 0.0, 2),
+        (11, 0, 2.0, 3),
+        (12, 0, 0.0, 4),
+        (13, 0, 0.0, 1),
+    ]

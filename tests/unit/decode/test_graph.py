@@ -12,6 +12,7 @@ from asr_kd.decode.graph import (
     graph_fingerprint,
     load_graph,
     save_graph,
+    stored_graph,
     with_insertion_penalty,
 )
 from asr_kd.errors import GraphError
@@ -144,3 +145,19 @@ def test_a_grammar_that_cannot_end(unigrams):
 def test_config_is_checked(probability):
     with pytest.raises(GraphError, match="silence_probability"):
         GraphConfig(silence_probability=probability)
+
+
+def test_a_stored_graph_is_taken_when_it_is_of_the_same_inputs(tmp_path, monkeypatch):
+    folder = tmp_path / "graph"
+    built, was_there = stored_graph(folder, LEXICON, HMM, LM, GraphConfig())
+    assert not was_there
+    other, was_there = stored_graph(folder, LEXICON, HMM, uniform_ngram(["a"]), GraphConfig())
+    assert not was_there
+    assert other.fingerprint != built.fingerprint
+    (folder / "HCLG.fst").write_bytes(b"damaged")
+    again, was_there = stored_graph(folder, LEXICON, HMM, LM, GraphConfig())
+    assert not was_there
+    monkeypatch.setattr("asr_kd.decode.graph.build_graph", lambda *_: pytest.fail("built again"))
+    taken, was_there = stored_graph(folder, LEXICON, HMM, LM, GraphConfig())
+    assert was_there
+    assert str(taken.fst) == str(again.fst) == str(built.fst)

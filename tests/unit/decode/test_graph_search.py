@@ -55,7 +55,7 @@ def check(
 
 
 @pytest.mark.parametrize("silence_probability", [0.0, 0.5, 0.2])
-@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", LEXICONS)
 def test_special_lexicons(name, order, silence_probability):
     rng = np.random.default_rng(order)

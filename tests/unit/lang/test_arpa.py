@@ -31,7 +31,7 @@ ngram 2=3
 """
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("smoothing", ["witten_bell", "kneser_ney"])
 def test_round_trip(tmp_path, order, smoothing):
     lm = estimate_ngram(TEXT, WORDS, order, smoothing)
