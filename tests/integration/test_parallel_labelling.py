@@ -27,8 +27,6 @@ PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run",
 SETTINGS = (
     "corpus.options.utterances=4",
     "train.epochs=1",
-    "views.count=1",
-    "views.augment.speeds=[0.9, 1.1]",
     "ensemble.shard_frames=150",
     "ensemble.further={sharp: {temperature: 1.0, code: {name: topk, k: 5}}}",
 )
