@@ -178,7 +178,8 @@ class _Net:
             self._trunk = copy.deepcopy(net.hidden).bfloat16() if self._is_half else net.hidden
             # The bias is one more column: added by itself, it would cost a pass over all logits.
             output = torch.cat([net.output.weight, net.output.bias[:, None]], dim=1).detach() / temperature
-            self._output = (output.bfloat16() if self._is_half else output).T  # [H + 1, S]
+            output = output.bfloat16() if self._is_half else output
+            self._output = output.T.contiguous()  # [H + 1, S], as the product reads it fastest
         else:
             self._net = net
 
@@ -228,9 +229,10 @@ class _LinearMean:
         self._total: Tensor | None = None
 
     def add(self, logits: Tensor) -> None:
-        from asr_kd.distill.softmax_sum import add_softmax  # its compiler is slow to import
-
-        self._total = add_softmax(self._total, logits, self._temperature, next(self._shares))
+        scaled = logits if self._temperature == 1 else logits / self._temperature
+        q = torch.softmax(scaled.float(), dim=1)
+        share = next(self._shares)
+        self._total = q.mul_(share) if self._total is None else self._total.add_(q, alpha=share)
 
     def log_q(self) -> Tensor:
         assert self._total is not None

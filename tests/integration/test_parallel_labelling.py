@@ -52,7 +52,8 @@ def _label(work: Path, num_processes: int) -> None:
 
 
 def _bytes(work: Path) -> dict[str, bytes]:
-    files = [*(work / "shards").iterdir(), *(work / "shards-sharp").iterdir()]
+    # A file whose name begins with a dot is one that a kill left half-written.
+    files = [*(work / "shards").glob("[!.]*"), *(work / "shards-sharp").glob("[!.]*")]
     return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in files}
 
 
@@ -121,7 +122,7 @@ def test_a_killed_run_over_processes_resumes_to_the_same_bytes(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.DEVNULL,
     )
-    while not list((work / "shards").glob("*.json")) and process.poll() is None:
+    while not list((work / "shards").glob("train-*.json")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
