@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -168,9 +169,26 @@ def batches(utterances: Iterable[Utterance], seconds: float = _BATCH_SECONDS) ->
         yield batch
 
 
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def bounded_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Map over items in threads, in order, with a bounded number of results in memory."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    """Map over items in threads, in order, with a bounded number of results in memory.
+
+    Each of them computes alone: torch rounds resampled audio otherwise for another number of threads, and
+    features must not depend on the machine's cores.
+    """
+    with (
+        _one_torch_thread(),
+        ThreadPoolExecutor(_THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         waiting: list[Future[Result]] = []
         for item in items:
             waiting.append(pool.submit(function, item))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asr_kd.data.manifest import Utterance
-from asr_kd.errors import AsrKdError, ConfigError, CorpusError, LexiconError
+from asr_kd.errors import AsrKdError, ConfigError, CorpusError
 from data_prep.common import CorpusOptions, check_disjoint, describe_audio, write_corpus
 from data_prep.registry import BUILT_IN, load_corpus_module
 
@@ -86,7 +86,6 @@ def test_files_of_a_corpus(tmp_path: Path) -> None:
         (splits(dev=[]), CorpusError, "toy: the dev split is empty"),
         (splits(dev=[row("t1", "s2")]), CorpusError, 'utt_id "t1" is in two splits.*got train and dev'),
         (splits(test=[row("e1", "s1")]), CorpusError, 'speaker "s1" is in two splits.*got train and test'),
-        (splits(train=[row("t1", "s1", "A Z")]), LexiconError, r"1 words of the train text .* \(Z\)"),
     ],
 )
 def test_a_corpus_that_cannot_be_used_is_refused(
