@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +22,9 @@ from asr_kd.data.manifest import Utterance
 from asr_kd.fingerprint import fingerprint
 from asr_kd.frontend.base import Frontend, Recording, compute_batch, load_frontend
 from asr_kd.frontend.cmvn import Cmvn, CmvnMode
+from asr_kd.in_order import map_in_order
 from asr_kd.progress import track
+from asr_kd.torch_threads import one_torch_thread
 
 _THREADS = 2
 _IN_FLIGHT = 6
@@ -134,7 +135,7 @@ def extract_split(
 
     with atomic_dir(folder) as temporary:
         with FrameStoreWriter(temporary, "float32", (frontend.spec.dim,), meta) as writer:
-            computed = itertools.chain.from_iterable(bounded_map(extract, batches(utterances)))
+            computed = itertools.chain.from_iterable(_in_threads(extract, batches(utterances)))
             found = zip(utterances, computed, strict=True)
             what = f"features {config.key} {folder.name}"
             for utterance, features in track(found, what, len(utterances), "utterances"):
@@ -169,30 +170,14 @@ def batches(utterances: Iterable[Utterance], seconds: float = _BATCH_SECONDS) ->
         yield batch
 
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def bounded_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Map over items in threads, in order, with a bounded number of results in memory.
+def _in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Map over items in threads.
 
     Each of them computes alone: torch rounds resampled audio otherwise for another number of threads, and
     features must not depend on the machine's cores.
     """
     with (
-        _one_torch_thread(),
+        one_torch_thread(),
         ThreadPoolExecutor(_THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        waiting: list[Future[Result]] = []
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= _IN_FLIGHT:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        yield from map_in_order(pool, function, items, _IN_FLIGHT)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+
+from asr_kd.in_order import map_in_order
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ def worker_pool(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_processes, context, _start_worker, (make_worker, arguments)) as executor:
-        yield lambda tasks: _map_in_order(executor, tasks, _TASKS_IN_FLIGHT * num_processes)
+        yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
 
 
 def _start_worker(make_worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
@@ -55,17 +56,3 @@ def _run_single_threaded(worker: Worker[Task, Result], task: Task) -> Result:
     """Keep numpy's BLAS to one thread: the processes share the cores, and sums come out the same bits."""
     with threadpool_limits(limits=1, user_api="blas"):
         return worker(task)
-
-
-def _map_in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], num_in_flight: int) -> Iterator[Any]:
-    waiting: deque[Future[Any]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(executor.submit(_run_task, task))
-            if len(waiting) >= num_in_flight:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

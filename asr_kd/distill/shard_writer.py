@@ -95,20 +95,7 @@ class ShardSetWriter:
         view: str = "",
         teachers: Sequence[bytes] = (),
     ) -> None:
-        """Append one utterance.
-
-        Args:
-            split: Of the corpus.
-            utt_id: As in the manifest.
-            features: ``[T, D]``, normalised as the header says.
-            pdf_ids: ``[T]``; None for audio without a transcript.
-            log_q: The ensemble's log posteriors ``[T, S]``.
-            view: Name of the augmented copy, one of the header's.
-            teachers: Of each teacher alone, by :meth:`encode_teacher`, when they are kept apart.
-
-        Raises:
-            ShardError: For shapes that do not fit, values that float16 cannot hold, or an unknown view.
-        """
+        """Append one utterance of log posteriors ``[T, S]``; all else is as for :meth:`add_coded`."""
         if tuple(log_q.shape) != (len(features), self._facts.num_senones):
             raise ShardError(
                 "log_q of another shape",
@@ -138,7 +125,7 @@ class ShardSetWriter:
             pdf_ids: ``[T]``; None for audio without a transcript.
             targets: The coded posteriors of T frames; the key of their code is ``shard_key(utt_id, view)``.
             view: Name of the augmented copy, one of the header's.
-            teachers: Of each teacher alone, when they are kept apart.
+            teachers: Of each teacher alone, by :meth:`encode_teacher`, when they are kept apart.
 
         Raises:
             ShardError: For shapes that do not fit, values that float16 cannot hold, or an unknown view.

@@ -98,16 +98,8 @@ class AlignStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return the aligner's settings."""
         settings = {"align": self.config.model_dump(mode="json", exclude={"num_processes"})}
-        if self.config.senones is None:
-            # Work folders from before there were senones in context stay as they are.
-            del settings["align"]["senones"]
-        else:
+        if self.config.senones is not None:
             settings["align"]["senones"] = self.config.senones.identity()
-        if self.config.imported is None:
-            del settings["align"]["imported"]
-        if self.config.realign <= 1:
-            # As it was when there was one round or none.
-            settings["align"]["realign"] = bool(self.config.realign)
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
         return settings

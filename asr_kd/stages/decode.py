@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -37,6 +36,7 @@ from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import control_name
+from asr_kd.torch_threads import one_torch_thread
 from asr_kd.train.parallel import run_in_turn
 
 BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
@@ -284,9 +284,7 @@ def _real_time_factor(work: WorkDir, acoustics: Acoustics, search: DecodeConfig)
     """Return seconds of one core for a second of test audio: scores and search, without features."""
     utterances = _first_seconds(work.utterances("test"), _RTF_SECONDS)
     utt_ids = [utterance.utt_id for utterance in utterances]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         found_scores = acoustics.stream(acoustics.stores(work, "test"), utt_ids)
         scores = ((utt_id, frames.log_likelihoods) for utt_id, frames in found_scores)
         # The graph is loaded before the clock starts: the first hypothesis comes from an empty utterance.
@@ -296,8 +294,6 @@ def _real_time_factor(work: WorkDir, acoustics: Acoustics, search: DecodeConfig)
         for _ in found:
             pass
         seconds = time.perf_counter() - start
-    finally:
-        torch.set_num_threads(threads)
     return seconds / sum(utterance.duration for utterance in utterances)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ from torch import Tensor
 from asr_kd.align.pool import worker_pool
 from asr_kd.data.frame_store import FRAMES_FILE
 from asr_kd.distill.labelling import CodedPosteriors, Labeller, LabelTarget, Precision
+from asr_kd.in_order import map_in_order
 from asr_kd.recogniser import System, SystemCard, feature_config
+from asr_kd.torch_threads import one_torch_thread
 from asr_kd.train.parallel import end_with, usable_cores
 
 BATCH_FRAMES = 2048
@@ -126,35 +127,18 @@ def labelling(
     num_threads = 1
     if arguments.device != "cpu":
         num_threads = 2  # One packs bytes while the other keeps the device busy.
-    threads_before = torch.get_num_threads()
-    # Each thread has a setting of its own.
-    with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        try:
-            yield lambda tasks: _map_in_order(executor, worker, tasks, num_threads + 1)
-        finally:
-            torch.set_num_threads(threads_before)
+    with (
+        one_torch_thread(),
+        # Each thread has a setting of its own.
+        ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as executor,
+    ):
+        yield lambda tasks: map_in_order(executor, worker, tasks, num_threads + 1)
 
 
 def _process_worker(parent: int, arguments: LabellerArguments) -> LabelWorker:
     end_with(parent)
     torch.set_num_threads(1)
     return LabelWorker(arguments)
-
-
-def _map_in_order(
-    executor: ThreadPoolExecutor, worker: LabelWorker, tasks: Iterable[LabelTask], num_in_flight: int
-) -> Iterator[Labels]:
-    waiting: deque[Future[Labels]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(executor.submit(worker, task))
-            if len(waiting) >= num_in_flight:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def batches(lengths: Sequence[int], num_frames: int = BATCH_FRAMES) -> Iterator[slice]:

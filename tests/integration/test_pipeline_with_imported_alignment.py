@@ -68,7 +68,8 @@ def test_a_teacher_learns_from_an_imported_ctm(tmp_path: Path) -> None:
 
 
 def test_senones_are_built_from_an_imported_ctm(tmp_path: Path) -> None:
-    imported = f"align.imported={{format: ctm, path: '{tmp_path}/work/{{split}}.ctm'}}"
+    path = tmp_path / "work" / "{split}.ctm"
+    imported = f"align.imported={{format: ctm, path: '{path}'}}"
     pipeline = open_tones(tmp_path, imported, "align.senones={num_leaves: 18, min_frames: 1}")
     pipeline.run(to_stage="features")
     write_ctms(pipeline.work)
