@@ -98,7 +98,10 @@ class AlignStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return the aligner's settings."""
         settings = {"align": self.config.model_dump(mode="json", exclude={"num_processes"})}
-        if self.config.senones is not None:
+        if self.config.senones is None:
+            # Work folders from before there were senones in context stay as they are.
+            del settings["align"]["senones"]
+        else:
             settings["align"]["senones"] = self.config.senones.identity()
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
