@@ -36,10 +36,16 @@ def build_stages(
         return recipe.stages(corpus, provenance)
     teachers = recipe.teacher_nets()
     student = recipe.student_net()
-    features = [recipe.align.features, student.features, *(net.features for net in teachers)]
+    learnt = [student.features, *(net.features for net in teachers)]
     return [
         PrepareStage(recipe.corpus, corpus, recipe.lexicon),
-        FeaturesStage(features, search_path),
+        FeaturesStage(
+            [recipe.align.features],
+            search_path,
+            learnt,
+            recipe.views.hard,
+            recipe.views.augment,
+        ),
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),
         BaselineStage(recipe.baseline_nets(), recipe.control_nets(), teachers, search_path),

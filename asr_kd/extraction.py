@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asr_kd.am.checkpoint import FrontendCard
 from asr_kd.atomic import atomic_dir
@@ -39,13 +39,22 @@ class ViewConfig(BaseModel):
 
     Attributes:
         count: Views beside the original; the student sees each utterance so many more times.
+        hard: How many of them, the first ones, the nets on hard labels learn too: teachers, baseline and
+            control, with the alignment's labels. An epoch of theirs is then a pass over all of these.
         augment: What a view may do to an utterance; the same for the same utt_id and number of the view.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(0, ge=0)
+    hard: int = Field(0, ge=0)
     augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _check_hard(self) -> ViewConfig:
+        if self.hard > self.count:
+            raise ValueError(f"views.hard is {self.hard}, and views.count only {self.count}")
+        return self
 
     def numbers(self) -> range:
         """Return the numbers of all views; 0 is the original."""

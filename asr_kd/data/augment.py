@@ -13,10 +13,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asr_kd.data.effects import (
@@ -140,15 +141,28 @@ class ViewPlan:
     snr_db: float = 0.0
     noise_seed: int = field(default=0, repr=False)
 
-    @property
-    def keeps_frames(self) -> bool:
-        """Whether the original's alignment fits; if not, the view takes soft targets or labels of its own."""
-        return self.speed == 1.0
-
     def num_samples(self, num_samples: int) -> int:
         """Return the view's length in samples, from the original's."""
         ratio = speed_ratio(self.speed)
         return -(-num_samples * ratio.denominator // ratio.numerator)
+
+
+def view_labels(labels: NDArray[Any], num_frames: int) -> NDArray[Any]:
+    """Return an utterance's labels at the frames of one of its views.
+
+    A view of another speed is stretched evenly, so a frame's label is that of the original's frame in the
+    same place. Kaldi aligns sped copies anew (``utils/data/perturb_data_dir_speed.sh``, then
+    ``steps/align_fmllr.sh``); as the one differs from the other by half a frame at most, that is not needed.
+
+    Args:
+        labels: ``[T, ...]``, one a frame of the original.
+        num_frames: Frames V of the view.
+
+    Returns:
+        ``[V, ...]``; the labels themselves where V is T.
+    """
+    places = (np.arange(num_frames) + 0.5) * (len(labels) / max(num_frames, 1))
+    return labels[places.astype(np.int64)]
 
 
 def _view_seed(utt_id: str, view: int, config: AugmentConfig) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr_kd.data.augment import view_labels
 from asr_kd.data.epoch_plan import Block, EpochPlan
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.windows import Batch, ContextWindow, FramePool
@@ -210,6 +211,8 @@ class StoreSource(BlockSource):
         seed: With the epoch it fixes the order.
         rank: Of this process.
         world_size: Number of processes.
+        views: Features of augmented views of the same utterances; an epoch goes over these too, with the
+            targets of the original at their frames (:func:`asr_kd.data.augment.view_labels`).
 
     Raises:
         AsrKdError: When features and targets differ in their number of frames, naming the utterance.
@@ -226,19 +229,23 @@ class StoreSource(BlockSource):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        views: Sequence[FrameStore] = (),
     ) -> None:
-        self._stores = {FEATURES: features, **targets}
-        lengths = [self._num_frames(utt_id) for utt_id in utt_ids]
-        ends = np.cumsum(lengths)
-        part_of = (ends - 1) // _PART_FRAMES
-        self._parts: list[list[str]] = [
-            [utt_ids[int(index)] for index in np.flatnonzero(part_of == part)] for part in np.unique(part_of)
-        ]
-        counts = [int(np.sum(np.asarray(lengths)[part_of == part])) for part in np.unique(part_of)]
+        self._features = [features, *views]
+        self._targets = targets
+        for utt_id in utt_ids:
+            self._check(utt_id)
+        takes = [(view, utt_id) for view in range(len(self._features)) for utt_id in utt_ids]
+        lengths = np.asarray([_num_frames(self._features[view], utt_id) for view, utt_id in takes])
+        part_of = (np.cumsum(lengths) - 1) // _PART_FRAMES
+        members = [np.flatnonzero(part_of == part) for part in np.unique(part_of)]
+        self._parts = [[takes[int(index)] for index in part] for part in members]
+        counts = [int(lengths[part].sum()) for part in members]
         super().__init__(counts, batch_size, window, pool_frames, seed, rank, world_size)
 
-    def _num_frames(self, utt_id: str) -> int:
-        counts = {name: np.diff(store.span(utt_id)).item() for name, store in self._stores.items()}
+    def _check(self, utt_id: str) -> None:
+        stores = {FEATURES: self._features[0], **self._targets}
+        counts = {name: _num_frames(store, utt_id) for name, store in stores.items()}
         if len(set(counts.values())) > 1:
             raise AsrKdError(
                 "features and targets differ in their number of frames",
@@ -246,13 +253,21 @@ class StoreSource(BlockSource):
                 got=", ".join(f"{count} of {name}" for name, count in counts.items()),
                 hint="use one frame shift for models and aligner",
             )
-        return int(counts[FEATURES])
 
     def _read(self, part: int) -> list[Frames]:
-        return [
-            {name: _copied(store.get(utt_id)) for name, store in self._stores.items()}
-            for utt_id in self._parts[part]
-        ]
+        return [self._take(view, utt_id) for view, utt_id in self._parts[part]]
+
+    def _take(self, view: int, utt_id: str) -> Frames:
+        features = self._features[view].get(utt_id)
+        targets = {
+            name: view_labels(store.get(utt_id), len(features)) for name, store in self._targets.items()
+        }
+        return {name: _copied(frames) for name, frames in {FEATURES: features, **targets}.items()}
+
+
+def _num_frames(store: FrameStore, utt_id: str) -> int:
+    first, last = store.span(utt_id)
+    return int(last - first)
 
 
 def _copied(frames: np.ndarray[Any, Any]) -> Tensor:

@@ -117,13 +117,13 @@ class WorkDir:
         """Return the folder of another shard set of the same teachers."""
         return self.root / f"shards-{name}"
 
-    def features(self, key: str, split: str) -> Path:
+    def features(self, key: str, split: str, view: str = "") -> Path:
         """Return the folder of a split's features; ``key`` tells the feature settings apart."""
-        return self.root / "features" / key / split
+        return self.root / "features" / key / (f"{split}-{view}" if view else split)
 
-    def feature_store(self, key: str, split: str) -> FrameStore:
+    def feature_store(self, key: str, split: str, view: str = "") -> FrameStore:
         """Open a split's features."""
-        return FrameStore(self.features(key, split))
+        return FrameStore(self.features(key, split, view))
 
     def alignment(self, split: str) -> FrameStore:
         """Open a split's alignment: one pdf_id a frame."""

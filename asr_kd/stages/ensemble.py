@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from asr_kd.am.prior import log_prior
-from asr_kd.data.augment import plan_view
+from asr_kd.data.augment import view_labels
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import Utterance, is_drawn
 from asr_kd.distill.ensemble import Averaging
@@ -28,6 +28,7 @@ from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_nam
 from asr_kd.progress import say
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.features import VIEWED_SPLIT
 from asr_kd.stages.labelling import LabellerArguments, default_processes, labelling
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.stages.nets import NetConfig
@@ -249,9 +250,10 @@ class EnsembleStage(Stage):
     def _features(
         self, work: WorkDir, configs: Mapping[str, FeatureConfig], split: str, view: int
     ) -> Iterator[dict[str, Path]]:
-        """Yield the features of teachers and student by key; those of a view are made for the time."""
-        if view == 0:
-            yield {key: work.features(key, split) for key in configs}
+        """Yield the features of teachers and student by key; those of a view that is not kept are made."""
+        name = view_name(view)
+        if view == 0 or (split == VIEWED_SPLIT and view <= self.views.hard):
+            yield {key: work.features(key, split, name) for key in configs}
             return
         with TemporaryDirectory(dir=work.root, prefix=".views-") as temporary:
             for key, config in configs.items():
@@ -280,9 +282,11 @@ class EnsembleStage(Stage):
         alignment = work.alignment(split) if (work.align / split).is_dir() else None
 
         def pdf_ids(utt_id: str) -> np.ndarray[Any, Any] | None:
-            # Audio without a transcript, that failed to align or whose speed was changed: soft targets alone.
-            fits = plan_view(utt_id, view, self.views.augment).keeps_frames
-            return np.array(alignment.get(utt_id)) if alignment and utt_id in alignment and fits else None
+            # Audio without a transcript, or that failed to align: soft targets alone.
+            if not alignment or utt_id not in alignment:
+                return None
+            first, last = stored.span(utt_id)
+            return view_labels(np.array(alignment.get(utt_id)), last - first)
 
         with self._features(work, configs, split, view) as folders:
             stored = FrameStore(folders[self.student.features.key])

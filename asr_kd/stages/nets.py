@@ -17,10 +17,11 @@ from asr_kd.data.block_source import StoreSource
 from asr_kd.data.manifest import is_drawn
 from asr_kd.data.windows import BatchSource, ContextWindow
 from asr_kd.errors import StageError
-from asr_kd.extraction import FeatureConfig
+from asr_kd.extraction import FeatureConfig, ViewConfig, view_name
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, WorkDir
+from asr_kd.stages.features import VIEWED_SPLIT
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.train import distributed
 from asr_kd.train.checkpoint import discard_checkpoints
@@ -53,6 +54,7 @@ class NetConfig(Settings):
         seed: Of initialisation, dropout and the order of frames.
         data_share: Share of the training utterances that it learns from.
         data_seed: Of their draw; None takes the net's own seed.
+        views: Augmented views that it learns beside the originals; None for none.
     """
 
     model: ArchitectureConfig = ArchitectureConfig()
@@ -62,6 +64,7 @@ class NetConfig(Settings):
     seed: int = 1
     data_share: float = Field(1.0, gt=0, le=1)
     data_seed: int | None = None
+    views: ViewConfig | None = None
 
 
 def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
@@ -172,7 +175,7 @@ def _provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[s
 
 
 def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> StoreSource:
-    """Return batches of a split's frames with the alignment's pdf_ids."""
+    """Return batches of a split's frames with the alignment's pdf_ids; of train, with the net's views."""
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
     seed = config.seed if config.data_seed is None else config.data_seed
@@ -181,6 +184,7 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
         raise StageError(
             f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"
         )
+    views = config.views.numbers()[1:] if config.views and split == VIEWED_SPLIT else ()
     return StoreSource(
         features,
         {"pdf_ids": alignment},
@@ -191,4 +195,5 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
         config.seed,
         distributed.rank(),
         distributed.world_size(),
+        [work.feature_store(config.features.key, split, view_name(view)) for view in views],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -88,7 +89,7 @@ class BaselineConfig(Settings):
 class ControlConfig(Settings):
     """Single nets on hard labels with as many updates as the student has: what patience alone would give.
 
-    They train like the baseline, but for the student's epochs times the views that it sees.
+    They train like the baseline, but until they have seen as many frames as the student, whose views count.
 
     Attributes:
         count: How many seeds; none leaves the row out.
@@ -162,7 +163,13 @@ class Recipe(Settings):
             train=updated(self.train, variant.train),
             seed=self.teachers.seed + index,
             data_share=variant.data_share,
+            views=self._hard_views(),
         )
+
+    def _hard_views(self) -> ViewConfig | None:
+        """Return the views that nets on hard labels learn."""
+        views = self.views
+        return ViewConfig(count=views.hard, augment=views.augment) if views.hard else None
 
     def baseline_nets(self) -> list[NetConfig]:
         """Return the settings of the baseline's seeds: the student's net, trained on hard labels."""
@@ -171,7 +178,8 @@ class Recipe(Settings):
 
     def control_nets(self) -> list[NetConfig]:
         """Return the settings of the control's seeds: the baseline's net with the student's updates."""
-        epochs = self.student_net().train.epochs * (self.views.count + 1)
+        passes = self.student_net().train.epochs * (self.views.count + 1)
+        epochs = math.ceil(passes / (self.views.hard + 1))
         train = updated(updated(self.train, self.baseline.train), {"epochs": epochs})
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
 
@@ -185,6 +193,7 @@ class Recipe(Settings):
             seed=seed,
             data_share=share,
             data_seed=None if share == 1 else TRANSFER_SEED,
+            views=self._hard_views(),
         )
 
     def student_net(self) -> NetConfig:

@@ -11,6 +11,7 @@ import pytest
 
 from asr_kd.am.checkpoint import read_card
 from asr_kd.config import load_recipe
+from asr_kd.data.augment import view_labels
 from asr_kd.data.manifest import is_drawn
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.targets import dense_posteriors
@@ -133,12 +134,37 @@ def test_students_shards_hold_augmented_views_that_the_teachers_labelled(work: P
         original = stored[utt_id, ""]
         if len(utterance) != len(original):
             changed += 1
-            assert utterance.pdf_ids is None
-        elif view:
-            assert utterance.pdf_ids is not None
+        expected = view_labels(original.pdf_ids, len(utterance))
+        assert np.array_equal(utterance.pdf_ids, expected)
+        if view and len(utterance) == len(original):
             assert not np.array_equal(utterance.features, original.features)
     assert 10 < changed < 48
     assert {u.view for shard in shard_set.shards(["dev"]) for u in shard_set.read(shard)} == {""}
+
+
+def test_nets_on_hard_labels_learn_the_views_that_the_recipe_names(tmp_path: Path) -> None:
+    views = ("views.count=2", "views.hard=1", "views.augment.speeds=[0.9, 1.1]", "control.count=1")
+    pipeline = _pipeline(tmp_path / "work", DIFFERENT_TEACHERS, *views)
+    pipeline.run(to_stage="ensemble")
+    place = WorkDir(tmp_path / "work")
+    shard_set = open_shard_set(place.shards)
+    stored = {(u.utt_id, u.view): u for shard in shard_set.shards(["train"]) for u in shard_set.read(shard)}
+    teachers, baseline, student = (pipeline.stages[place] for place in (3, 4, 6))
+    for net in (*teachers.nets.values(), *baseline.controls.values()):  # type: ignore[attr-defined]
+        source = hard_source(place, net, "train", net.data_share)
+        drawn = [
+            len(utterance)
+            for (utt_id, view), utterance in stored.items()
+            if view != "view2" and is_drawn(utt_id, net.data_share, net.seed)
+        ]
+        assert source.num_frames == sum(drawn)
+    # What they learnt is what the ensemble labelled; no other view is kept.
+    key = student.nets["student-01"].features.key  # type: ignore[attr-defined]
+    kept = place.feature_store(key, "train", "view1")
+    for utt_id in kept.utt_ids:
+        np.testing.assert_allclose(kept.get(utt_id), stored[utt_id, "view1"].features, atol=2e-3)
+    folders = {folder.name for folder in place.features(key, "train").parent.iterdir()}
+    assert folders == {"train", "dev", "test", "train-view1"}
 
 
 def test_hard_and_soft_labels_of_the_same_share_of_the_data(work: Path) -> None:

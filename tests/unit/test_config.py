@@ -73,6 +73,17 @@ def test_control_is_the_baseline_with_the_students_updates(tmp_path: Path) -> No
     assert controls[0].train == baseline.train.model_copy(update={"epochs": 27})
 
 
+def test_teachers_baseline_and_control_learn_the_same_hard_views(tmp_path: Path) -> None:
+    recipe = load_recipe(_recipe(tmp_path), overrides=["views.count=3", "views.hard=1"])
+    nets = [recipe.teacher_nets()[0], recipe.baseline_nets()[0], recipe.control_nets()[0]]
+    assert [net.views and net.views.count for net in nets] == [1, 1, 1]
+    assert recipe.student_net().views is None  # The student's are in the shards.
+    # Nine epochs of four views are 36 passes, or 18 of two.
+    assert recipe.control_nets()[0].train.epochs == 18
+    with pytest.raises(ConfigError, match=r"views.hard is 4, and views.count only 3"):
+        load_recipe(_recipe(tmp_path), overrides=["views.count=3", "views.hard=4"])
+
+
 def test_unknown_setting_is_named_with_its_line(tmp_path: Path) -> None:
     folder = _recipe(tmp_path, RECIPE.replace("epochs: 3", "epoch: 3"))
     with pytest.raises(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from asr_kd.data.augment import (
     AugmentConfig,
@@ -21,6 +22,7 @@ from asr_kd.data.augment import (
     mask_view,
     plan_view,
     spec_augment,
+    view_labels,
 )
 from asr_kd.data.effects import add_noise, change_speed, make_noise, reverberate, room_response, shift_pitch
 from asr_kd.errors import AsrKdError
@@ -106,10 +108,9 @@ def test_plans_stay_within_their_ranges_and_use_them() -> None:
     assert {plan.speed for plan in plans} == {0.9, 1.0, 1.1}
 
 
-def test_by_default_every_view_keeps_the_length_and_the_alignment() -> None:
+def test_by_default_every_view_keeps_the_length() -> None:
     samples = _tone(440, 12_345)
     for view in range(5):
-        assert plan_view("utt", view, AugmentConfig()).keeps_frames
         assert len(augment(samples, _RATE, "utt", view, AugmentConfig())) == 12_345
 
 
@@ -118,10 +119,37 @@ def test_another_speed_changes_length_and_pitch_and_the_plan_says_so(speed: floa
     # 16,000 / 0.9 = 17,777.8 and 16,000 / 1.1 = 14,545.5, rounded up.
     plan = ViewPlan(speed=speed)
     assert plan.num_samples(_RATE) == expected
-    assert plan.keeps_frames == (speed == 1.0)
     changed = apply_plan(_tone(440), _RATE, plan)
     assert len(changed) == expected
     assert _peak_hertz(changed) == pytest.approx(440 * speed, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "expected"),
+    [
+        (4, [5, 6, 7, 8]),
+        (2, [6, 8]),  # centres at 1/4 and 3/4 of four frames: 1.0 and 3.0
+        (8, [5, 5, 6, 6, 7, 7, 8, 8]),
+        (5, [5, 6, 7, 7, 8]),  # centres at 0.4, 1.2, 2.0, 2.8, 3.6
+        (0, []),
+    ],
+)
+def test_labels_of_a_view_are_those_at_the_same_place(num_frames: int, expected: list[int]) -> None:
+    assert view_labels(np.array([5, 6, 7, 8]), num_frames).tolist() == expected
+
+
+@pytest.mark.parametrize("speed", [0.9, 1.1])
+def test_labels_of_a_sped_recording_are_where_its_sound_changes(speed: float) -> None:
+    """A recording is silent, then sounds: the label's edge moves with the sound's, to a frame."""
+    samples = np.concatenate([np.zeros(8_000, np.float32), _tone(440, 24_000)])
+    view = apply_plan(samples, _RATE, ViewPlan(speed=speed))
+
+    def loud(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
+        frames = np.lib.stride_tricks.sliding_window_view(audio, 400)[::160]
+        return np.asarray(np.abs(frames).max(axis=1) > 0.05)
+
+    edge = int(view_labels(loud(samples), len(loud(view))).argmax())
+    assert abs(edge - int(loud(view).argmax())) <= 1
 
 
 def test_length_of_a_view_is_what_its_plan_says() -> None:
