@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +55,8 @@ class TuningResult:
     Attributes:
         points: Not the whole grid: the search leaves out what it need not try.
         best: The point with the fewest errors.
-        at_edge: Settings whose best value is the first or last of several: the grid may be too narrow.
+        at_edge: Settings whose best value, or one as good, is the first or last of several: the grid may be
+            too narrow.
     """
 
     points: tuple[TuningPoint, ...]
@@ -101,8 +102,9 @@ def search_grid(errors_at: Callable[[float, float], int], grid: TuningGrid) -> T
     """Return the point of a grid with the fewest errors, from coarse to fine.
 
     First all scales at the penalty nearest to 0, then all penalties at the best scale, then the neighbours of
-    the best point until none is better. Of points with as few errors the one nearest to their middle is
-    taken; then the smaller scale, then the smaller penalty.
+    the best points until none is better or as good: a plateau is seen whole, and the point nearest to its
+    middle is taken, which errs least where dev is too small to tell points apart; then the smaller scale,
+    then the smaller penalty.
 
     Args:
         errors_at: Number of errors for an acoustic scale and an insertion penalty; called once a point.
@@ -111,22 +113,27 @@ def search_grid(errors_at: Callable[[float, float], int], grid: TuningGrid) -> T
     scales, penalties = grid.acoustic_scales, grid.insertion_penalties
     errors: dict[_Cell, int] = {}
 
-    def evaluate(cells: Iterable[_Cell]) -> _Cell:
+    def evaluate(cells: Iterable[_Cell]) -> None:
         for scale, penalty in cells:
             if (scale, penalty) not in errors and 0 <= scale < len(scales) and 0 <= penalty < len(penalties):
                 errors[scale, penalty] = errors_at(scales[scale], penalties[penalty])
-        return _best_cell(errors)
 
     neutral = min(range(len(penalties)), key=lambda index: (abs(penalties[index]), index))
-    best = evaluate((scale, neutral) for scale in range(len(scales)))
-    best = evaluate((best[0], penalty) for penalty in range(len(penalties)))
-    while (better := evaluate(_neighbours(best))) != best:
-        best = better
+    evaluate((scale, neutral) for scale in range(len(scales)))
+    scale, _ = _middle(_best_cells(errors))
+    evaluate((scale, penalty) for penalty in range(len(penalties)))
+    num_evaluated = 0
+    while len(errors) > num_evaluated:
+        num_evaluated = len(errors)
+        for cell in _best_cells(errors):
+            evaluate(_neighbours(cell))
+    plateau = _best_cells(errors)
+    best = _middle(plateau)
     points = {
         cell: TuningPoint(scales[cell[0]], penalties[cell[1]], num_errors)
         for cell, num_errors in sorted(errors.items())
     }
-    return TuningResult(tuple(points.values()), points[best], _settings_at_edge(best, grid))
+    return TuningResult(tuple(points.values()), points[best], _settings_at_edge(plateau, grid))
 
 
 def _neighbours(cell: _Cell) -> list[_Cell]:
@@ -134,16 +141,21 @@ def _neighbours(cell: _Cell) -> list[_Cell]:
     return [(scale + i, penalty + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
 
 
-def _best_cell(errors: dict[_Cell, int]) -> _Cell:
+def _best_cells(errors: Mapping[_Cell, int]) -> list[_Cell]:
     fewest = min(errors.values())
-    tied = sorted(cell for cell, num_errors in errors.items() if num_errors == fewest)
-    middle = [sum(cell[axis] for cell in tied) / len(tied) for axis in (0, 1)]
-    return min(tied, key=lambda cell: (abs(cell[0] - middle[0]) + abs(cell[1] - middle[1]), cell))
+    return sorted(cell for cell, num_errors in errors.items() if num_errors == fewest)
 
 
-def _settings_at_edge(best: _Cell, grid: TuningGrid) -> tuple[str, ...]:
-    sizes = {
-        "acoustic_scale": (best[0], len(grid.acoustic_scales)),
-        "insertion_penalty": (best[1], len(grid.insertion_penalties)),
-    }
-    return tuple(name for name, (index, size) in sizes.items() if size > 1 and index in (0, size - 1))
+def _middle(cells: Sequence[_Cell]) -> _Cell:
+    """Return the cell that is nearest to the middle of some."""
+    middle = [sum(cell[axis] for cell in cells) / len(cells) for axis in (0, 1)]
+    return min(cells, key=lambda cell: (abs(cell[0] - middle[0]) + abs(cell[1] - middle[1]), cell))
+
+
+def _settings_at_edge(plateau: Sequence[_Cell], grid: TuningGrid) -> tuple[str, ...]:
+    sizes = {"acoustic_scale": len(grid.acoustic_scales), "insertion_penalty": len(grid.insertion_penalties)}
+    return tuple(
+        name
+        for axis, (name, size) in enumerate(sizes.items())
+        if size > 1 and {cell[axis] for cell in plateau} & {0, size - 1}
+    )

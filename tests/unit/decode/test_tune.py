@@ -67,6 +67,25 @@ def test_an_optimum_at_the_edge_is_named():
     assert search_grid(lambda s, p: 0, TuningGrid((1.0,), (0.0,))).at_edge == ()
 
 
+def test_a_plateau_is_seen_whole_and_its_middle_taken():
+    """The middle of what the first two passes see is another one: it would be (0.3, 0.0)."""
+    plateau = {
+        (0.3, 0.0),
+        (0.3, 1.0),
+        (0.3, 2.0),
+        (0.4, 2.0),
+        (0.4, 1.0),
+        (0.5, 1.0),
+        (0.5, 2.0),
+        (0.3, -1.0),
+    }
+    result = search_grid(lambda s, p: 0 if (s, p) in plateau else 1, GRID)
+    assert {(p.acoustic_scale, p.insertion_penalty) for p in result.points if not p.num_errors} == plateau
+    assert (result.best.acoustic_scale, result.best.insertion_penalty) == (0.4, 1.0)
+    # That reaches the last scale and the last penalty.
+    assert result.at_edge == ("acoustic_scale", "insertion_penalty")
+
+
 def test_a_grid_without_zero_starts_at_the_penalty_nearest_to_it():
     errors = Errors(lambda s, p: 0)
     search_grid(errors, TuningGrid((0.1, 0.2), (-3.0, 1.0, 2.0)))
