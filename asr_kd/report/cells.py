@@ -216,6 +216,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def size(num_bytes: int) -> str:
+    """Return a size on disk as ``310 kB`` or ``1.2 GB``."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = min(len(units) - 1, (len(str(num_bytes)) - 1) // 3)
+    value = num_bytes / 1000**power
+    return f"{value:.1f} {units[power]}" if value < 10 and power else f"{value:.0f} {units[power]}"
+
+
 def seed_list(seeds: tuple[int, ...]) -> str:
     """Return seeds as ``0-4`` when they follow each other, else one by one."""
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from asr_kd.atomic import write_text
 from asr_kd.report import plots
-from asr_kd.report.cells import COLUMNS, Cell, clock, facts, findings, notes, row_cells, run_facts
+from asr_kd.report.cells import COLUMNS, Cell, clock, facts, findings, notes, row_cells, run_facts, size
 from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT, Results
 from asr_kd.report.style import STYLE
 from asr_kd.report.tables import split_rows, splits, summary_line
@@ -58,7 +58,7 @@ def report_page(
         listing,
         _facts_section("Setup and data", facts(results)),
         _facts_section("How to make it again", run_facts(results)),
-        _stages_section(run.stage_seconds),
+        _stages_section(run.stage_seconds, run.stage_bytes),
     ]
     title = escape(f"{run.recipe} {run.profile}")
     return (
@@ -104,6 +104,21 @@ def result_figures(
         if surface.at_edge:
             caption += " It lies at the edge of what was tried: a wider range may do better."
         add(f"Tuning of {surface.system}", caption, plots.tuning_surface(surface))
+    calibration = [curve for curve in results.calibration if curve.split == split]
+    if calibration:
+        add(
+            f"Calibration, {split}",
+            "Below the dashed line a system is surer than it is right. ECE: expected calibration error, the "
+            "mean distance from it.",
+            plots.reliability(calibration),
+        )
+    confusions = [pair for pair in results.confusions if pair.split == split]
+    if confusions:
+        add(
+            f"Confused phones, {split}",
+            "Frames of one phone whose best senone is of another one: the pairs with most frames.",
+            plots.phone_confusions(confusions),
+        )
     if words and speakers:
         order = [name for name in (BASELINE, ENSEMBLE) if name in words]
         order += [name for name in words if name not in order]
@@ -157,8 +172,8 @@ def _worst_section(system: str, split: str, result: WerResult) -> str:
     items = "".join(map(_utterance, wrong))
     return (
         f"<section><h2>Worst utterances of {escape(system)}, {escape(split)}</h2>"
-        f'<p class="quiet">{num_wrong:,} of {len(result.utterances):,} utterances have errors; '
-        f"the worst {len(wrong)} are listed. Reference above, hypothesis below, "
+        f'<p class="quiet">{num_wrong:,} of {len(result.utterances):,} utterances have errors. '
+        f"{f'The worst {len(wrong)} are listed. ' if len(wrong) < num_wrong else ''}Reference above, hypothesis below, "
         '<span class="S">S</span>ubstituted, <span class="D">D</span>eleted, '
         f'<span class="I">I</span>nserted.</p>{items}</section>'
     )
@@ -188,15 +203,17 @@ def _facts_section(title: str, pairs: Sequence[tuple[str, str]]) -> str:
     return f"<section><h2>{escape(title)}</h2><dl>{items}</dl></section>"
 
 
-def _stages_section(stage_seconds: Mapping[str, float]) -> str:
+def _stages_section(stage_seconds: Mapping[str, float], stage_bytes: Mapping[str, int]) -> str:
     if not stage_seconds:
         return ""
     longest = max(1e-9, *stage_seconds.values())
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{clock(seconds)}</td>'
+        f"<td>{size(stage_bytes[name]) if name in stage_bytes else ''}</td>"
         f'<td class="bar"><span style="width:{100 * seconds / longest:.1f}%"></span></td></tr>'
         for name, seconds in stage_seconds.items()
     )
     return (
-        f'<section><h2>Time of each stage</h2><table class="stages"><tbody>{rows}</tbody></table></section>'
+        '<section><h2>Time and size of each stage</h2><table class="stages">'
+        f"<tbody>{rows}</tbody></table></section>"
     )

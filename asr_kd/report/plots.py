@@ -20,7 +20,9 @@ from asr_kd.report.results import (
     ENSEMBLE,
     STUDENT,
     TEACHER,
+    CalibrationCurve,
     Measure,
+    PhoneConfusion,
     Results,
     TuningSurface,
 )
@@ -175,6 +177,52 @@ def tuning_surface(surface: TuningSurface) -> Figure:
         axes.set_xlabel("word insertion penalty")
         axes.set_ylabel("acoustic scale")
         axes.set_title(f"WER of {surface.system} on {surface.split}, %")
+    return figure
+
+
+def reliability(curves: Sequence[CalibrationCurve]) -> Figure:
+    """Plot accuracy over confidence; on the diagonal a system is as often right as it says."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(_WIDTH, _WIDTH), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 100], [0, 100], "--", color=INK, linewidth=0.8)
+        colours = _colours([curve.system for curve in curves])
+        for curve in curves:
+            axes.plot(
+                [100 * value for value in curve.confidence],
+                [100 * value for value in curve.accuracy],
+                "o-",
+                color=colours[curve.system],
+                markersize=3.5,
+                linewidth=1.4,
+                label=f"{curve.system}: ECE {100 * curve.expected_error:.1f} points",
+            )
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 100)
+        axes.set_aspect("equal")
+        axes.set_xlabel("posterior of the best senone, %")
+        axes.set_title("frames whose best senone is the aligned one, %")
+        axes.legend(loc="upper left")
+    return figure
+
+
+def phone_confusions(confusions: Sequence[PhoneConfusion]) -> Figure:
+    """Plot the share of all frames for each pair of phones, one dot a system."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(_WIDTH, 1.1 + 0.2 * len(confusions)), layout="constrained")
+        axes = figure.add_subplot()
+        systems = list(confusions[0].share)
+        colours = _colours(systems)
+        places = range(len(confusions))
+        for system in systems:
+            shares = [100 * pair.share[system] for pair in confusions]
+            axes.plot(shares, places, "o", color=colours[system], markersize=4.5, label=system, alpha=0.85)
+        axes.set_yticks(places, [f"{pair.aligned} as {pair.found}" for pair in confusions], size=8)
+        axes.set_ylim(len(confusions) - 0.3, -0.7)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("% of all frames")
+        axes.set_title("phones taken for another one")
+        axes.legend(loc="lower right")
     return figure
 
 

@@ -86,6 +86,7 @@ class Provenance(ResultsModel):
         version: Of the program.
         date: ISO 8601.
         stage_seconds: Wall-clock time of each stage.
+        stage_bytes: What each stage's outputs take on disk.
         peak_memory_bytes: Of the largest stage.
     """
 
@@ -98,6 +99,7 @@ class Provenance(ResultsModel):
     version: str | None = None
     date: str | None = None
     stage_seconds: dict[str, float] = {}
+    stage_bytes: dict[str, int] = {}
     peak_memory_bytes: int | None = None
 
 
@@ -202,6 +204,42 @@ class TrainingCurve(ResultsModel):
         return self
 
 
+class CalibrationCurve(ResultsModel):
+    """How sure a system was of its frames and how often it was right, over bins of its confidence.
+
+    Attributes:
+        system: All its seeds together.
+        split: Where it was scored.
+        confidence: [B] mean posterior of the best senone.
+        accuracy: [B] share of frames whose best senone is the aligned one.
+        num_frames: [B]; bins without frames are left out.
+        expected_error: Expected calibration error (ECE).
+    """
+
+    system: str
+    split: str
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    num_frames: tuple[int, ...]
+    expected_error: float
+
+
+class PhoneConfusion(ResultsModel):
+    """Frames of one phone whose best senone is of another one.
+
+    Attributes:
+        split: Where it was scored.
+        aligned: The phone of the alignment.
+        found: The other one.
+        share: Of all frames, by system.
+    """
+
+    split: str
+    aligned: str
+    found: str
+    share: dict[str, float]
+
+
 class Results(ResultsModel):
     """Everything that ``results.json`` holds."""
 
@@ -211,6 +249,8 @@ class Results(ResultsModel):
     rows: tuple[ResultRow, ...]
     tuning: tuple[TuningSurface, ...] = ()
     curves: tuple[TrainingCurve, ...] = ()
+    calibration: tuple[CalibrationCurve, ...] = ()
+    confusions: tuple[PhoneConfusion, ...] = ()
 
     def row(self, system: str, split: str) -> ResultRow:
         """Return one system's row.

@@ -26,12 +26,12 @@ from asr_kd.lang.arpa import write_arpa
 from asr_kd.lang.lexicon import read_lexicon, write_lexicon
 from asr_kd.progress import say, track
 from asr_kd.recogniser import HMM_FILE, LEXICON_FILE, LM_FILE, SystemCard, save_recogniser
-from asr_kd.score.frame_accuracy import FrameCounts, count_frames
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import num_errors, score
 from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.acoustics import Acoustics, MixtureCard, load_acoustics
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.frame_tally import FrameTally
 from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.student import student_name
@@ -240,17 +240,17 @@ class DecodeStage(Stage):
         self, work: WorkDir, name: str, card: SystemCard | MixtureCard, search: DecodeConfig
     ) -> None:
         acoustics = load_acoustics(card, work)
+        hmm = read_hmm(work)
         with atomic_dir(work.decode / name) as folder:
             for split in self.config.splits:
-                counts: dict[str, FrameCounts] = {}
+                tally = FrameTally(hmm)
                 utt_ids = [utterance.utt_id for utterance in work.utterances(split)]
-                scores = _likelihoods(work, acoustics, split, utt_ids, counts)
+                scores = _likelihoods(work, acoustics, split, utt_ids, tally)
                 found = decode_all(work.graph, scores, search, self.config.num_processes)
                 what = f"decode {name} {split}"
                 texts = {utt_id: hyp.text for utt_id, hyp in track(found, what, len(utt_ids), "utterances")}
                 write_text_file(folder / f"{split}.txt", texts)
-                frames = {utt_id: [count.correct, count.total] for utt_id, count in counts.items()}
-                write_json(folder / f"{split}-frames.json", frames)
+                tally.write(folder, split)
             facts = {
                 "models": list(card.models),
                 "num_parameters": acoustics.num_parameters,
@@ -269,14 +269,13 @@ def _write_scores(folder: Path, work: WorkDir, acoustics: Acoustics, utt_ids: li
 
 
 def _likelihoods(
-    work: WorkDir, acoustics: Acoustics, split: str, utt_ids: list[str], counts: dict[str, FrameCounts]
+    work: WorkDir, acoustics: Acoustics, split: str, utt_ids: list[str], tally: FrameTally
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield log-likelihoods ``[T, S]``, and count right frames into ``counts`` on the way."""
+    """Yield log-likelihoods ``[T, S]``, and count the aligned frames on the way."""
     alignment = work.alignment(split)
     for utt_id, scores in acoustics.stream(acoustics.stores(work, split), utt_ids):
         if utt_id in alignment:
-            found = scores.log_posteriors.argmax(axis=1)
-            counts[utt_id] = count_frames(found, alignment.get(utt_id), utt_id)
+            tally.add(utt_id, scores.log_posteriors, alignment.get(utt_id))
         yield utt_id, scores.log_likelihoods
 
 

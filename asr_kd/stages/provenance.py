@@ -39,12 +39,26 @@ def describe_run(recipe: str, profile: str, argv: list[str]) -> Provenance:
 
 
 def with_run_facts(provenance: Provenance, work: WorkDir, seeds: dict[str, int]) -> Provenance:
-    """Return a provenance with seeds, the times of the finished stages and the peak memory."""
+    """Return a provenance with seeds, time and size of the finished stages and the peak memory."""
     markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
     markers.sort(key=lambda marker: marker["finished"])
     seconds = {marker["stage"]: marker["seconds"] for marker in markers}
-    update = {"seeds": seeds, "stage_seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
+    sizes = {
+        marker["stage"]: sum(_size(work.root / output) for output in marker["outputs"]) for marker in markers
+    }
+    update = {
+        "seeds": seeds,
+        "stage_seconds": seconds,
+        "stage_bytes": sizes,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
     return provenance.model_copy(update=update)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def peak_memory_bytes() -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from asr_kd.am.checkpoint import read_card
@@ -15,6 +16,8 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetHeader, parse_heade
 from asr_kd.distill.sparse import code_text
 from asr_kd.errors import StageError
 from asr_kd.report.results import (
+    CalibrationCurve,
+    PhoneConfusion,
     Provenance,
     Results,
     Setup,
@@ -24,13 +27,13 @@ from asr_kd.report.results import (
 )
 from asr_kd.report.rows import SystemScores, result_row, result_rows
 from asr_kd.report.tables import results_markdown
-from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
 from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, MIXTURES, STUDENT
+from asr_kd.stages.frame_tally import read_calibration, read_counts, read_phone_confusions
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import with_run_facts
 
@@ -38,6 +41,7 @@ RESULTS_FILE = "results.json"
 MARKDOWN_FILE = "RESULTS.md"
 
 _SINGLE_NETS = (BASELINE, CONTROL, STUDENT)
+_NUM_CONFUSIONS = 15
 
 
 class ScoreConfig(Settings):
@@ -104,6 +108,8 @@ class ScoreStage(Stage):
             rows=tuple(rows),
             tuning=tuple(_tuning(work, group) for group in systems),
             curves=_curves(work, systems),
+            calibration=tuple(_calibration(work, systems, self.splits)),
+            confusions=tuple(_confusions(work, systems, self.splits)),
         )
         write_results(work.root / RESULTS_FILE, results)
         write_text(work.root / MARKDOWN_FILE, results_markdown(results))
@@ -126,15 +132,11 @@ def word_score(work: WorkDir, name: str, split: str) -> WerResult:
 def system_scores(work: WorkDir, group: str, names: list[str], split: str) -> SystemScores:
     """Return what was measured of all seeds of a system."""
     facts = [json.loads((work.decode / name / "system.json").read_text(encoding="utf-8")) for name in names]
-    frames = [
-        json.loads((work.decode / name / f"{split}-frames.json").read_text(encoding="utf-8"))
-        for name in names
-    ]
     return SystemScores(
         system=group,
         seeds=tuple(seed for name in names for seed in model_seeds(work, name)),
         words=[word_score(work, name, split) for name in names],
-        frames=[{utt_id: FrameCounts(*count) for utt_id, count in counts.items()} for counts in frames],
+        frames=[read_counts(work, name, split) for name in names],
         num_parameters=facts[0]["num_parameters"],
         real_time_factor=sum(fact["real_time_factor"] for fact in facts) / len(facts),
     )
@@ -222,6 +224,39 @@ def _tuning(work: WorkDir, group: str) -> TuningSurface:
         wer=tuple(tuple(points.get((scale, penalty)) for penalty in penalties) for scale in scales),
         chosen=(chosen["acoustic_scale"], chosen["insertion_penalty"]),
     )
+
+
+def _calibration(
+    work: WorkDir, systems: Mapping[str, list[str]], splits: Sequence[str]
+) -> Iterator[CalibrationCurve]:
+    for split in splits:
+        for group, names in systems.items():
+            counted = read_calibration(work, names, split)
+            if counted is None:
+                continue
+            filled = np.flatnonzero(counted.num_frames)
+            num_frames = counted.num_frames[filled]
+            yield CalibrationCurve(
+                system=group,
+                split=split,
+                confidence=tuple((counted.confidence[filled] / num_frames).tolist()),
+                accuracy=tuple((counted.num_correct[filled] / num_frames).tolist()),
+                num_frames=tuple(num_frames.tolist()),
+                expected_error=counted.expected_error,
+            )
+
+
+def _confusions(
+    work: WorkDir, systems: Mapping[str, list[str]], splits: Sequence[str]
+) -> Iterator[PhoneConfusion]:
+    """Yield the phones that the systems confuse most, on average."""
+    for split in splits:
+        shares = {group: read_phone_confusions(work, names, split) for group, names in systems.items()}
+        pairs = {pair for found in shares.values() for pair in found}
+        worst = sorted(pairs, key=lambda pair: (-sum(each.get(pair, 0.0) for each in shares.values()), pair))
+        for aligned, found in worst[:_NUM_CONFUSIONS]:
+            by_system = {group: each.get((aligned, found), 0.0) for group, each in shares.items()}
+            yield PhoneConfusion(split=split, aligned=aligned, found=found, share=by_system)
 
 
 def _curves(work: WorkDir, systems: dict[str, list[str]]) -> tuple[TrainingCurve, ...]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from asr_kd.report.results import Provenance, Results, Setup, TrainingCurve, TuningSurface
+from asr_kd.report.results import (
+    CalibrationCurve,
+    PhoneConfusion,
+    Provenance,
+    Results,
+    Setup,
+    TrainingCurve,
+    TuningSurface,
+)
 from asr_kd.report.rows import SystemScores, result_rows
 from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.score.significance import Bootstrap
@@ -67,6 +75,7 @@ def run() -> Run:
             machine="2 cores, 8 GiB",
             date="2026-11-24",
             stage_seconds={"prepare": 61.0, "decode": 3661.0},
+            stage_bytes={"prepare": 310_000, "decode": 1_234_000_000},
             peak_memory_bytes=3 * 2**29,
         ),
         setup=Setup(num_teachers=3, temperature=2.0, oov_share=0.057, extra={"beam": "13"}),
@@ -90,6 +99,28 @@ def run() -> Run:
                 train_loss=(4, 3),
             ),
         ),
+    )
+    results = results.model_copy(
+        update={
+            "calibration": (
+                CalibrationCurve(
+                    system="student",
+                    split="test",
+                    confidence=(0.3, 0.9),
+                    accuracy=(0.4, 0.8),
+                    num_frames=(10, 30),
+                    expected_error=0.1,
+                ),
+            ),
+            "confusions": (
+                PhoneConfusion(
+                    split="test", aligned="IH", found="IY", share={"ensemble": 0.01, "student": 0.02}
+                ),
+                PhoneConfusion(
+                    split="dev", aligned="Z", found="S", share={"ensemble": 0.03, "student": 0.02}
+                ),
+            ),
+        }
     )
     speakers = {utt.utt_id: f"speaker{index // 10}" for index, utt in enumerate(words["student"].utterances)}
     return Run(results, words, speakers)

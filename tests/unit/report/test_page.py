@@ -48,7 +48,7 @@ class _Reader(HTMLParser):
 def test_page_holds_numbers_plots_and_provenance(run: Any) -> None:
     reader = _Reader(report_page(run.results, run.words, run.speakers))
     assert reader.open == []
-    assert reader.tags.count("svg") == 4
+    assert reader.tags.count("svg") == 6
     assert reader.tags.count("article") == 25
     for text in ("60.8", "86 %", "75 %", "%WER 4.5 [ 45 / 1000, 0 ins, 0 del, 45 sub ] student test"):
         assert text in reader.text
@@ -56,6 +56,9 @@ def test_page_holds_numbers_plots_and_provenance(run: Any) -> None:
         assert text in reader.text
     for text in ("temperature", "5.70% of the test words", "beam", "45 of 100 utterances have errors"):
         assert text in reader.text
+    for text in ("student: ECE 10.0 points", "IH as IY", "310 kB", "1.2 GB"):
+        assert text in reader.text
+    assert "Z as S" not in reader.text  # That is dev's.
 
 
 def test_page_needs_nothing_from_outside(run: Any) -> None:
@@ -71,7 +74,9 @@ def test_page_needs_nothing_from_outside(run: Any) -> None:
 
 
 def test_page_without_scores_or_rates(run: Any) -> None:
-    bare = run.results.model_copy(update={"rows": (), "tuning": (), "curves": ()})
+    bare = run.results.model_copy(
+        update=dict.fromkeys(("rows", "tuning", "curves", "calibration", "confusions"), ())
+    )
     reader = _Reader(report_page(bare))
     assert reader.open == []
     assert "svg" not in reader.tags
@@ -89,6 +94,12 @@ def test_everything_from_outside_is_escaped(run: Any, tmp_path: Path) -> None:
             "rows": (*run.results.rows[:-1], student),
             "tuning": (run.results.tuning[0].model_copy(update={"system": evil, "split": evil}),),
             "curves": (run.results.curves[0].model_copy(update={"system": evil}),),
+            "calibration": (run.results.calibration[0].model_copy(update={"system": evil, "split": evil}),),
+            "confusions": (
+                run.results.confusions[0].model_copy(
+                    update={"aligned": evil, "found": evil, "split": evil, "share": {evil: 0.1}}
+                ),
+            ),
         }
     )
     words = {evil: score({evil: evil, "&amp;": "a"}, {evil: "b </style>", "&amp;": "\"'>"})}

@@ -19,6 +19,8 @@ def test_every_plot_is_valid_svg_with_its_labels(run: Any) -> None:
         "systems": (plots.rates_by_system(run.results, "test"), ["baseline", "ensemble", "student"]),
         "training": (plots.training_curves(run.results.curves), ["epoch", "teacher", "student"]),
         "tuning": (plots.tuning_surface(run.results.tuning[0]), ["5.0", "9.0", "acoustic scale"]),
+        "calibration": (plots.reliability(run.results.calibration), ["student: ECE 10.0 points"]),
+        "confusions": (plots.phone_confusions(run.results.confusions), ["IH as IY", "Z as S", "ensemble"]),
         "speakers": (plots.speaker_wer(run.words, run.speakers), ["speaker0", "speaker9"]),
     }
     for name, (figure, labels) in figures.items():
