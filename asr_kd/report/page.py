@@ -170,10 +170,11 @@ def _worst_section(system: str, split: str, result: WerResult) -> str:
     wrong = [utt for utt in worst_first(result, NUM_WORST) if utt.num_errors]
     num_wrong = sum(utt.num_errors > 0 for utt in result.utterances)
     items = "".join(map(_utterance, wrong))
+    listed = f"The worst {len(wrong)} are listed. " if len(wrong) < num_wrong else ""
     return (
         f"<section><h2>Worst utterances of {escape(system)}, {escape(split)}</h2>"
-        f'<p class="quiet">{num_wrong:,} of {len(result.utterances):,} utterances have errors. '
-        f"{f'The worst {len(wrong)} are listed. ' if len(wrong) < num_wrong else ''}Reference above, hypothesis below, "
+        f'<p class="quiet">{num_wrong:,} of {len(result.utterances):,} utterances have errors. {listed}'
+        "Reference above, hypothesis below, "
         '<span class="S">S</span>ubstituted, <span class="D">D</span>eleted, '
         f'<span class="I">I</span>nserted.</p>{items}</section>'
     )
