@@ -57,7 +57,7 @@ def distillation_loss(
         soft_weight: Weight of the soft term; a tensor is not read, so that a GPU is not waited for.
         hard_weight: Weight of the hard term, relative to a soft term of weight 1 (Hinton's 0.5).
         overwrite_logits: Put the gradient where the logits were: a step then needs 1 and not 2 times their
-            memory, and the logits must not be read after ``backward``.
+            memory, and the logits must not be read afterwards.
 
     Source: Hinton, Vinyals & Dean 2015, section 2.
     """
@@ -65,10 +65,9 @@ def distillation_loss(
     labels = pdf_ids.long()
     if not isinstance(hard_weight, Tensor) and hard_weight == 0:
         labels = torch.full_like(labels, NO_LABEL)
-    terms: Any = _LossTermsFunction.apply
-    soft_term, hard_term = terms(logits, soft, labels, float(temperature), overwrite_logits)
-    total = soft_weight * temperature**2 * soft_term + hard_weight * hard_term
-    return LossTerms(total, soft_term.detach(), hard_term.detach())
+    apply: Any = _DistillationLoss.apply
+    weights = (soft_weight * temperature**2, hard_weight)
+    return LossTerms(*apply(logits, soft, labels, float(temperature), weights, overwrite_logits))
 
 
 def _check(logits: Tensor, soft: SoftTargets, pdf_ids: Tensor, temperature: float) -> None:
@@ -91,43 +90,56 @@ def _check(logits: Tensor, soft: SoftTargets, pdf_ids: Tensor, temperature: floa
         raise AsrKdError("a temperature must be above 0", got=temperature)
 
 
-class _LossTermsFunction(torch.autograd.Function):
-    """Soft and hard term, chunk by chunk, so that nothing of the size of the logits is kept or made."""
+class _DistillationLoss(torch.autograd.Function):
+    """Total, soft and hard term, chunk by chunk: nothing of the logits' size is made but the gradient.
+
+    That one is made with the loss, so that the logits are read and normalised once.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, soft: SoftTargets, labels: Tensor, temperature: float, overwrite: bool
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any,
+        logits: Tensor,
+        soft: SoftTargets,
+        labels: Tensor,
+        temperature: float,
+        weights: tuple[float | Tensor, float | Tensor],
+        overwrite: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         # Made before the chunks: small tensors that outlive a chunk would leave holes in the heap behind it.
-        soft_rows, hard_rows, log_sums, label_log_sums = torch.zeros(
-            4, len(logits), device=logits.device
-        ).unbind()
-        for rows in _chunks(logits):
-            chunk = logits[rows].float()
-            soft_rows[rows], log_sums[rows] = soft_cross_entropy_rows(chunk / temperature, soft.rows(rows))
-            known = log_sums[rows] if temperature == 1 else None
-            hard_rows[rows], label_log_sums[rows] = _hard_rows(chunk, labels[rows], known)
+        soft_rows, hard_rows = torch.zeros(2, len(logits), device=logits.device).unbind()
         num_labels = (labels != NO_LABEL).sum().clamp_min(1)
-        ctx.save_for_backward(logits, labels, num_labels, log_sums, label_log_sums)
-        ctx.soft, ctx.temperature, ctx.overwrite, ctx.used = soft, temperature, overwrite, False
-        return soft_rows.mean(), hard_rows.sum() / num_labels
+        soft_weight, hard_weight = weights
+        soft_scale = soft_weight / (temperature * len(logits))
+        gradient = None
+        if ctx.needs_input_grad[0]:
+            # Not detach(), whose writes would count as a change of what the net returned.
+            gradient = logits.data if overwrite else torch.empty_like(logits)
+        for rows in _chunks(logits):
+            chunk, targets = logits[rows].float(), soft.rows(rows)
+            scaled = chunk / temperature
+            terms = soft_cross_entropy_rows(scaled, targets)
+            soft_rows[rows] = terms.loss
+            known = terms.log_sum if temperature == 1 else None
+            hard_rows[rows], label_log_sum = _hard_rows(chunk, labels[rows], known)
+            if gradient is not None:
+                part = soft_cross_entropy_gradient(scaled, targets, terms).mul_(soft_scale)
+                _add_hard_gradient(part, chunk, labels[rows], label_log_sum, hard_weight / num_labels)
+                gradient[rows] = part
+        ctx.gradient, ctx.used = gradient, False
+        soft_term, hard_term = soft_rows.mean(), hard_rows.sum() / num_labels
+        ctx.mark_non_differentiable(soft_term, hard_term)
+        return soft_weight * soft_term + hard_weight * hard_term, soft_term, hard_term
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_soft, grad_hard = grads
-        logits, labels, num_labels, log_sums, label_log_sums = ctx.saved_tensors
-        assert not ctx.used, "backward a second time through logits that the first one has overwritten"
-        ctx.used = ctx.overwrite
-        gradient = logits.detach() if ctx.overwrite else torch.empty_like(logits)
-        scale = grad_soft / (ctx.temperature * len(logits))
-        for rows in _chunks(logits):
-            chunk = logits[rows].float()
-            part = soft_cross_entropy_gradient(chunk / ctx.temperature, ctx.soft.rows(rows), log_sums[rows])
-            part *= scale
-            _add_hard_gradient(part, chunk, labels[rows], label_log_sums[rows], grad_hard / num_labels)
-            gradient[rows] = part
-        return gradient, None, None, None, None
+    def backward(ctx: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        assert not ctx.used, "backward a second time through a loss whose gradient was given away"
+        gradient, ctx.gradient, ctx.used = ctx.gradient, None, True
+        # A GPU is not waited for to learn whether this can be left out.
+        if scale.device.type != "cpu" or float(scale) != 1.0:
+            gradient.mul_(scale)
+        return gradient, None, None, None, None, None
 
 
 def _chunks(logits: Tensor) -> list[slice]:
