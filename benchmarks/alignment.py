@@ -1,4 +1,4 @@
-"""The aligner's phone boundaries against the synthesiser's, with monophones and with senones.
+"""The aligner's phone boundaries against the synthesiser's: monophones, senones, senones with LDA+MLLT.
 
     python benchmarks/alignment.py [--utterances 1500] [--senones 400] [--gaussians 5000]
 
@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args()
     senones = SenoneConfig(num_leaves=arguments.senones, total_gaussians=arguments.gaussians)
-    for name, config in (("monophones", None), (f"{arguments.senones} senones", senones)):
+    turned = senones.model_copy(update={"transform": "lda_mllt"})
+    name = f"{arguments.senones} senones"
+    for name, config in (("monophones", None), (name, senones), (f"{name}, LDA+MLLT", turned)):
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             work = WorkDir(Path(folder))
