@@ -32,8 +32,8 @@ def main() -> None:
     arguments = parser.parse_args()
     senones = SenoneConfig(num_leaves=arguments.senones, total_gaussians=arguments.gaussians)
     turned = senones.model_copy(update={"transform": "lda_mllt"})
-    name = f"{arguments.senones} senones"
-    for name, config in (("monophones", None), (name, senones), (f"{name}, LDA+MLLT", turned)):
+    tied = f"{arguments.senones} senones"
+    for name, config in (("monophones", None), (tied, senones), (f"{tied}, LDA+MLLT", turned)):
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             work = WorkDir(Path(folder))
