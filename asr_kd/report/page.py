@@ -102,7 +102,9 @@ def result_figures(
     for surface in results.tuning:
         caption = f"The frame marks what was chosen on {surface.split}."
         if surface.at_edge:
-            caption += " It lies at the edge of what was tried: a wider range may do better."
+            caption += (
+                " It, or a point as good, lies at the edge of what was tried: a wider range may do better."
+            )
         add(f"Tuning of {surface.system}", caption, plots.tuning_surface(surface))
     calibration = [curve for curve in results.calibration if curve.split == split]
     if calibration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from asr_kd.atomic import write_text
@@ -167,12 +168,11 @@ class TuningSurface(ResultsModel):
 
     @property
     def at_edge(self) -> bool:
-        """Whether the choice is the first or last of the values tried, where there were several."""
-        axes = (self.acoustic_scales, self.insertion_penalties)
-        return any(
-            len(tried) > 1 and value in {min(tried), max(tried)}
-            for value, tried in zip(self.chosen, axes, strict=True)
-        )
+        """Whether the choice, or a point as good, has the first or last of several values tried."""
+        wer = np.array(self.wer, dtype=float)  # None is NaN
+        best = np.argwhere(wer == np.nanmin(wer))  # [N, 2]
+        edges = (best == 0) | (best == np.array(wer.shape) - 1)
+        return bool((edges & (np.array(wer.shape) > 1)).any())
 
 
 class TrainingCurve(ResultsModel):

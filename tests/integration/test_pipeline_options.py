@@ -150,6 +150,7 @@ def test_nets_on_hard_labels_learn_the_views_that_the_recipe_names(tmp_path: Pat
     shard_set = open_shard_set(place.shards)
     stored = {(u.utt_id, u.view): u for shard in shard_set.shards(["train"]) for u in shard_set.read(shard)}
     teachers, baseline, student = (pipeline.stages[place] for place in (3, 4, 6))
+    # A pipeline's stages are typed as the base class.
     for net in (*teachers.nets.values(), *baseline.controls.values()):  # type: ignore[attr-defined]
         source = hard_source(place, net, "train", net.data_share)
         drawn = [
@@ -159,7 +160,7 @@ def test_nets_on_hard_labels_learn_the_views_that_the_recipe_names(tmp_path: Pat
         ]
         assert source.num_frames == sum(drawn)
     # What they learnt is what the ensemble labelled; no other view is kept.
-    key = student.nets["student-01"].features.key  # type: ignore[attr-defined]
+    key = student.nets["student-01"].features.key  # type: ignore[attr-defined]  # the student stage
     kept = place.feature_store(key, "train", "view1")
     for utt_id in kept.utt_ids:
         np.testing.assert_allclose(kept.get(utt_id), stored[utt_id, "view1"].features, atol=2e-3)
