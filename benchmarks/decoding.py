@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def _peer(work: WorkDir, utterances: Sequence[Utterance], seconds: float, weight
     with tempfile.TemporaryDirectory() as temporary:
         dictionary = Path(temporary) / "lexicon.dict"
         dictionary.write_text("".join(_dictionary_lines(work.lexicon)), encoding="utf-8")
-        make = lambda weight: _pocketsphinx(dictionary, work.graph / LM_FILE, weight)  # noqa: E731
+        make = partial(_pocketsphinx, dictionary, work.graph / LM_FILE)
         weight = _best_weight(work, make, weights)
         decoder = make(weight)
         start = time.process_time()

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from shard_facts import benchmark_facts
@@ -29,7 +29,7 @@ from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.distill import kept_code, labelling
 from asr_kd.distill.dense_code import Dense, DenseCode
 from asr_kd.distill.kept_code import Threshold
-from asr_kd.distill.labelling import Labeller, LabelTarget
+from asr_kd.distill.labelling import Labeller, LabelTarget, Precision
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.stages.labelling import BATCH_FRAMES
@@ -44,7 +44,7 @@ def main() -> None:
     """Print a row for each shape and type, and a profile under it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shapes", nargs="+", default=["8x512", "4x1024"])
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", choices=get_args(Precision), default=["fp32", "bf16"])
     parser.add_argument("--teachers", type=int, default=10)
     parser.add_argument("--senones", type=int, default=14_000)
     parser.add_argument("--batches", type=int, default=1)
@@ -65,7 +65,9 @@ def main() -> None:
             print(f"  {profile} of the time", flush=True)
 
 
-def _measure(models: list[AcousticModel], precision: str, num_batches: int, repeats: int) -> tuple[str, str]:
+def _measure(
+    models: list[AcousticModel], precision: Precision, num_batches: int, repeats: int
+) -> tuple[str, str]:
     """Return the figures of a row, and what the steps take."""
     labeller = _labeller(models, precision, CODE)
     flop = sum(matmul_flop_per_frame(model.net) for model in models)
@@ -121,9 +123,9 @@ def _teachers(number: int, layers: int, units: int, num_senones: int) -> list[Ac
     return models
 
 
-def _labeller(models: list[AcousticModel], precision: str, code: CodeConfig) -> Labeller:
+def _labeller(models: list[AcousticModel], precision: Precision, code: CodeConfig) -> Labeller:
     target = LabelTarget(TEMPERATURE, code)
-    return Labeller(models, ["x"] * len(models), [target], precision=precision)  # type: ignore[arg-type]
+    return Labeller(models, ["x"] * len(models), [target], precision=precision)
 
 
 def _features(seed: int) -> list[torch.Tensor]:
@@ -143,7 +145,7 @@ def _label(labeller: Labeller, folder: Path, num_senones: int, num_batches: int)
                 writer.add_coded("train", key, frames, None, each.mean)
 
 
-def _dense(models: list[AcousticModel], precision: str) -> torch.Tensor:
+def _dense(models: list[AcousticModel], precision: Precision) -> torch.Tensor:
     """Return the log of the mean posteriors of one utterance, float32 ``[T, S]``."""
     labeller = _labeller(models, precision, Dense())
     (coded,) = labeller.label({"x": _features(0)[:1]}, ["a"])
