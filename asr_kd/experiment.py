@@ -13,10 +13,12 @@ from asr_kd.stages.decode import DecodeStage
 from asr_kd.stages.ensemble import EnsembleStage
 from asr_kd.stages.features import FeaturesStage
 from asr_kd.stages.images.recipe import ImageRecipe
+from asr_kd.stages.lattices import LatticesStage
 from asr_kd.stages.prepare import PrepareStage
 from asr_kd.stages.recipe import Recipe
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import ScoreStage
+from asr_kd.stages.sequence import SequenceStage
 from asr_kd.stages.student import StudentStage
 from asr_kd.stages.teachers import BaselineStage, TeachersStage
 
@@ -24,7 +26,7 @@ from asr_kd.stages.teachers import BaselineStage, TeachersStage
 def build_stages(
     recipe: Recipe | ImageRecipe, search_path: Path | None, corpus: Path | None, provenance: Provenance
 ) -> list[Stage]:
-    """Return the stages of a recipe in order: ten for speech, five for images.
+    """Return the stages of a recipe in order: ten for speech (twelve with ``sequence``), five for images.
 
     Args:
         recipe: The settings.
@@ -37,6 +39,13 @@ def build_stages(
     teachers = recipe.teacher_nets()
     student = recipe.student_net()
     learnt = [student.features, *(net.features for net in teachers)]
+    ensemble = recipe.ensemble.system(len(teachers))
+    sequence: list[Stage] = []
+    if recipe.sequence is not None:
+        sequence = [
+            LatticesStage(recipe.sequence.lattices, ensemble),
+            SequenceStage(recipe.sequence, recipe.student.count),
+        ]
     return [
         PrepareStage(recipe.corpus, corpus, recipe.lexicon),
         FeaturesStage(
@@ -51,13 +60,15 @@ def build_stages(
         BaselineStage(recipe.baseline_nets(), recipe.control_nets(), teachers, search_path),
         EnsembleStage(recipe.ensemble, len(teachers), student, recipe.views, search_path),
         StudentStage(recipe.student, student),
+        *sequence,
         DecodeStage(
             recipe.decode,
             recipe.language_model.found(search_path),
-            recipe.ensemble.system(len(teachers)),
+            ensemble,
             num_students=recipe.student.count,
             num_controls=recipe.control.count,
             mixtures=MixtureCard(recipe.align.features.key, recipe.align.flat_start.delta_order),
+            has_sequence=recipe.sequence is not None,
         ),
         ScoreStage(
             recipe.score,

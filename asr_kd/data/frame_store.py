@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
+from numpy.typing import DTypeLike
 
 from asr_kd.atomic import write_json
 from asr_kd.errors import AsrKdError
@@ -31,7 +32,7 @@ class FrameStoreWriter:
     """
 
     def __init__(
-        self, folder: Path, dtype: str, frame_shape: tuple[int, ...], meta: dict[str, Any] | None = None
+        self, folder: Path, dtype: DTypeLike, frame_shape: tuple[int, ...], meta: dict[str, Any] | None = None
     ) -> None:
         self._folder = folder
         self._dtype = np.dtype(dtype)

@@ -67,13 +67,18 @@ def from_arrays(arrays: FstArrays) -> Any:
     return kaldifst.StdVectorFst(fst)
 
 
-def lattice_to_arrays(lattice: Any) -> FstArrays:
-    """Return the states and arcs of a ``Lattice``; its two costs, of graph and acoustics, are added."""
+def lattice_to_arrays(lattice: Any, acoustic_scale: float = 1.0) -> FstArrays:
+    """Return the states and arcs of a ``Lattice``; its two costs, of graph and acoustics, are added.
+
+    Args:
+        lattice: As a decoder gives it.
+        acoustic_scale: Factor on the acoustic costs; 0 leaves those of the graph.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fst"
         if not lattice.write(str(path)):
             raise GraphError("the lattice cannot be written", where=path, hint="is the disk full?")
-        return _parse_lattice(path.read_bytes())
+        return _parse_lattice(path.read_bytes(), np.float32(acoustic_scale))
 
 
 def _parse(content: bytes) -> FstArrays:
@@ -83,14 +88,15 @@ def _parse(content: bytes) -> FstArrays:
     return FstArrays(start, states["final"].copy(), states["arcs"].astype(np.int64), arcs.copy())
 
 
-def _parse_lattice(content: bytes) -> FstArrays:
+def _parse_lattice(content: bytes, acoustic_scale: np.float32) -> FstArrays:
     """Read a ``VectorFst``: each state's final cost and number of arcs, then its arcs."""
     start, num_states, _, offset = _read_header(content)
     finals = np.zeros(num_states, dtype=np.float32)
     parts: list[np.ndarray[Any, Any]] = [np.zeros(0, dtype=_LATTICE_ARC)]
     for state in range(num_states):
         graph, acoustic, num_arcs = struct.unpack_from("<ffq", content, offset)
-        finals[state] = graph + acoustic
+        # An infinite cost stays one beside a factor of 0.
+        finals[state] = graph + (acoustic_scale * acoustic if np.isfinite(acoustic) else acoustic)
         offset += 16
         parts.append(np.frombuffer(content, _LATTICE_ARC, num_arcs, offset))
         offset += parts[-1].nbytes
@@ -99,7 +105,7 @@ def _parse_lattice(content: bytes) -> FstArrays:
     arcs = np.zeros(len(read), dtype=ARC)
     for name in ("ilabel", "olabel", "nextstate"):
         arcs[name] = read[name]
-    arcs["weight"] = read["graph"] + read["acoustic"]
+    arcs["weight"] = read["graph"] + acoustic_scale * read["acoustic"]
     return FstArrays(start, finals, np.array([len(part) for part in parts[1:]], dtype=np.int64), arcs)
 
 

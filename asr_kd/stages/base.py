@@ -72,6 +72,11 @@ class WorkDir:
         return self.root / "shards"
 
     @property
+    def lattices(self) -> Path:
+        """What competes in the training utterances, and the graph that found it."""
+        return self.root / "lattices"
+
+    @property
     def graph(self) -> Path:
         """Decoding graph and its symbols."""
         return self.root / "graph"
@@ -138,7 +143,7 @@ class Stage(ABC):
     """
 
     name: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]]
+    needs: tuple[str, ...]
     data_parallel: ClassVar[bool] = False
     """Whether all ranks of a run under ``torchrun`` run it together; else the first does, and they wait."""
 

@@ -34,6 +34,7 @@ from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.frame_tally import FrameTally
 from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
+from asr_kd.stages.sequence import SequenceStage, sequence_models
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import control_name
 from asr_kd.torch_threads import one_torch_thread
@@ -94,10 +95,11 @@ class DecodeStage(Stage):
         num_students: How many seeds of the student there are.
         num_controls: How many seeds of the control there are.
         mixtures: The aligner's mixtures as a system, decoded when the settings ask for it.
+        has_sequence: Whether nets that learnt from whole sentences are decoded too.
     """
 
     name = "decode"
-    needs = ("baseline", "ensemble", "student")
+    needs: tuple[str, ...] = ("baseline", "ensemble", "student")
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class DecodeStage(Stage):
         num_students: int,
         num_controls: int = 0,
         mixtures: MixtureCard | None = None,
+        has_sequence: bool = False,
     ) -> None:
         self.config = config
         self.lm = lm
@@ -114,6 +117,9 @@ class DecodeStage(Stage):
         self.num_students = num_students
         self.num_controls = num_controls
         self.mixtures = mixtures if config.mixtures else None
+        self.has_sequence = has_sequence
+        if has_sequence:
+            self.needs = (*self.needs, SequenceStage.name)
 
     def settings(self) -> dict[str, Any]:
         """Return search, language model and systems."""
@@ -170,6 +176,8 @@ class DecodeStage(Stage):
             ENSEMBLE: {ENSEMBLE: self.ensemble},
             STUDENT: {name: SystemCard(models=(name,)) for name in students},
         }
+        for group, names in sequence_models(work).items() if self.has_sequence else ():
+            groups[group] = {name: SystemCard(models=(name,)) for name in names}
         return {group: members for group, members in groups.items() if members}
 
     def _build_graph(self, work: WorkDir) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
 from asr_kd.am.prior import log_prior
@@ -112,6 +113,7 @@ def train_net(
     dev: BatchSource,
     loss: Loss = cross_entropy,
     facts: Mapping[str, Any] | None = None,
+    start: nn.Module | None = None,
 ) -> ModelCard:
     """Train a net into a model directory, and remove its checkpoints when it is there.
 
@@ -125,12 +127,15 @@ def train_net(
         dev: Frames that choose the epoch.
         loss: What is minimised.
         facts: For the card's ``provenance``, beside those of the training.
+        start: A net with the weights to begin with; None draws them.
 
     Returns:
         The card, with its training in ``provenance``.
     """
     torch.manual_seed(config.seed)
     net = card.build_net()
+    if start is not None:
+        net.load_state_dict(start.state_dict())
     checkpoints = training.with_name(f"{training.name}-{trained_as}")
     result = fit(net, train, dev, loss, config.train, checkpoints, seed=config.seed, name=folder.name)
     facts = {**_provenance(config, trained_as, result), **(facts or {})}

@@ -18,6 +18,7 @@ from asr_kd.stages.nets import NetConfig, WindowConfig
 from asr_kd.stages.overrides import updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
+from asr_kd.stages.sequence import SequenceConfig
 from asr_kd.stages.student import StudentConfig
 from asr_kd.stages.unknown_words import LexiconConfig
 from asr_kd.train.config import TrainConfig
@@ -120,6 +121,7 @@ class Recipe(Settings):
     views: ViewConfig = ViewConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     student: StudentConfig = StudentConfig()
+    sequence: SequenceConfig | None = None
     language_model: LanguageModelConfig = LanguageModelConfig()
     decode: DecodingConfig = DecodingConfig()
     score: ScoreConfig = ScoreConfig()

@@ -100,7 +100,7 @@ class ScoreStage(Stage):
             )
             if MIXTURES in scores:
                 rows.append(result_row(scores[MIXTURES], split, bootstrap))
-            compared = [scores[group] for group in (CONTROL, STUDENT) if group in scores]
+            compared = [scores[group] for group in scores if group not in (MIXTURES, BASELINE, ENSEMBLE)]
             rows += result_rows(scores[BASELINE], scores[ENSEMBLE], compared, split, bootstrap)
         results = Results(
             provenance=with_run_facts(self.provenance, work, _seeds(work, systems)),
@@ -174,7 +174,8 @@ def model_seeds(work: WorkDir, name: str) -> list[int]:
 
 
 def _seeds(work: WorkDir, systems: dict[str, list[str]]) -> dict[str, int]:
-    return {name: model_seeds(work, name)[0] for group in _SINGLE_NETS for name in systems.get(group, [])}
+    single = [group for group in systems if group not in (MIXTURES, ENSEMBLE)]
+    return {name: model_seeds(work, name)[0] for group in single for name in systems[group]}
 
 
 def _write_listings(work: WorkDir, group: str, names: list[str], measured: SystemScores, split: str) -> None:

@@ -1,0 +1,90 @@
+"""Nets go on to learn from whole sentences, as a stage of a recipe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from asr_kd.am.checkpoint import read_card
+from asr_kd.config import load_recipe
+from asr_kd.data.frame_store import FrameStore
+from asr_kd.errors import ConfigError
+from asr_kd.experiment import open_pipeline
+from asr_kd.pipeline import Pipeline
+from asr_kd.report.results import Provenance, read_results
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SUPPORT = REPOSITORY / "tests" / "support"
+PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
+SEQUENCE = (
+    "sequence={count: 1, lattices: {acoustic_scale: 0.3}, train: {learning_rate: 0.001, batch_size: 512}}"
+)
+
+
+def pipeline(folder: Path, work: Path, *overrides: str) -> Pipeline:
+    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
+    recipe = load_recipe(folder, overrides=overrides)
+    return open_pipeline(recipe, folder, work, None, PROVENANCE)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sequence")
+    pipeline(folder, folder / "work", SEQUENCE).run()
+    return folder / "work"
+
+
+def test_each_system_has_a_row_more(work: Path) -> None:
+    results = read_results(work / "results.json")
+    for system in ("baseline", "student"):
+        row = results.row(f"{system}-smbr", "test")
+        assert row.wer is not None
+        assert row.wer.mean < 0.2
+        assert row.wer_gain is not None
+        assert row.num_parameters == results.row(system, "test").num_parameters
+    assert (work / "recognisers" / "student-smbr" / "recogniser.json").is_file()
+    assert "student-smbr" in (work / "RESULTS.md").read_text()
+
+
+def test_the_criterion_falls_and_the_net_says_where_it_began(work: Path) -> None:
+    provenance = read_card(work / "models" / "student-smbr-01").provenance
+    assert provenance["started_from"] == "student-01"
+    assert provenance["seed"] == read_card(work / "models" / "student-01").provenance["seed"]
+    errors = [row["means"]["smbr"] for row in provenance["epochs"]]
+    assert len(errors) == 3
+    assert errors[-1] < errors[0]
+
+
+def test_lattices_hold_every_frame_of_their_utterances(work: Path) -> None:
+    stored, alignment = FrameStore(work / "lattices" / "train"), FrameStore(work / "align" / "train")
+    assert len(stored) == len(alignment)
+    for utt_id, arcs in stored.items():
+        first, last = alignment.span(utt_id)
+        assert arcs["frame"].max() + 1 == last - first
+
+
+def test_another_criterion_takes_the_same_lattices(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    lattices = tmp_path / "work" / "lattices" / "train" / "frames.npy"
+    before = lattices.stat().st_mtime_ns
+    pipeline(
+        tmp_path, tmp_path / "work", SEQUENCE, "sequence.criterion=teacher", "sequence.systems=[student]"
+    ).run(from_stage="sequence", to_stage="sequence", force=True)
+    assert lattices.stat().st_mtime_ns == before
+    names = json.loads((tmp_path / "work" / "models" / "sequence.json").read_text())
+    assert names == {"student-teacher": ["student-teacher-01"]}
+
+
+def test_without_the_setting_nothing_is_different(tmp_path: Path) -> None:
+    plain = pipeline(tmp_path, tmp_path / "work")
+    assert "sequence" not in [stage.name for stage in plain.stages]
+    assert all("sequence" not in stage.needs for stage in plain.stages)
+
+
+def test_an_unknown_criterion_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sequence\.criterion") as caught:
+        pipeline(tmp_path, tmp_path / "work", SEQUENCE, "sequence.criterion=mpe")
+    assert "\n" not in str(caught.value)
