@@ -135,7 +135,8 @@ def train_net(
     torch.manual_seed(config.seed)
     net = card.build_net()
     if start is not None:
-        net.load_state_dict(start.state_dict())
+        # By their order: layers without weights, such as dropout, may differ, and with them the names.
+        net.load_state_dict(dict(zip(net.state_dict(), start.state_dict().values(), strict=True)))
     checkpoints = training.with_name(f"{training.name}-{trained_as}")
     result = fit(net, train, dev, loss, config.train, checkpoints, seed=config.seed, name=folder.name)
     facts = {**_provenance(config, trained_as, result), **(facts or {})}
