@@ -105,7 +105,7 @@ def from_fst(fst: FstArrays) -> StateLattice:
     return StateLattice(arcs[np.argsort(arcs["source"], kind="stable")])
 
 
-@numba.njit(cache=True)
+@numba.njit
 def _numbered(first_arc: Array, targets: Array, labels: Array, start: int) -> tuple[Array, Array]:
     """Return each state's place in a topological order, and the frames that lead to it.
 

@@ -1,6 +1,7 @@
 """Criteria over whole sentences: what a lattice's paths say of each frame, and how that follows the scores.
 
 All of them are functions of the log-likelihoods of a net, so that their gradients are gradients of frames.
+The loops over arcs are compiled anew in each process: a cache needs a folder that may be written to.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def by_frame(lattice: StateLattice, values: Array, num_pdfs: int) -> Array:
     return sums.astype(np.float32).reshape(lattice.num_frames, num_pdfs)
 
 
-@numba.njit(cache=True)
+@numba.njit
 def _log_add(first: float, second: float) -> float:
     if first < second:
         first, second = second, first
@@ -115,7 +116,7 @@ def _log_add(first: float, second: float) -> float:
     return float(first + np.log1p(np.exp(second - first)))
 
 
-@numba.njit(cache=True)
+@numba.njit
 def _forward_backward(sources: Array, targets: Array, scores: Array, num_states: int) -> tuple[Array, Array]:
     """Return the log weight of all paths to each state, and of all paths from it, ``[N]`` each."""
     forward = np.full(num_states, -np.inf)
@@ -130,7 +131,7 @@ def _forward_backward(sources: Array, targets: Array, scores: Array, num_states:
     return forward, backward
 
 
-@numba.njit(cache=True)
+@numba.njit
 def _accuracies(
     sources: Array, targets: Array, scores: Array, accuracy: Array, forward: Array, backward: Array
 ) -> tuple[Array, Array]:
