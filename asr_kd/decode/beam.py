@@ -104,6 +104,25 @@ def best_hypothesis(
     return Hypothesis(words, float(weight.value1 + weight.value2), bool(decoder.reached_final()))
 
 
+def raw_lattice(graph: DecodingGraph, scores: np.ndarray[Any, Any], beam: float, lattice_beam: float) -> Any:
+    """Return all paths near the best one as a ``Lattice`` of states, or None where none survives the beam.
+
+    Args:
+        graph: HCLG.
+        scores: Scaled log-likelihoods ``[T, S]``, float32.
+        beam: Costs worse than the best by more than this are pruned at each frame.
+        lattice_beam: Paths worse than the best by more than this are left out.
+
+    Source: Kaldi ``LatticeSimpleDecoder``.
+    """
+    config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
+    decoder = kaldi_decoder.LatticeSimpleDecoder(graph.fst, config)
+    if not decoder.decode(kaldi_decoder.DecodableCtc(scores)):
+        return None
+    found, lattice = decoder.get_raw_lattice()
+    return lattice if found and lattice.num_states > 0 else None
+
+
 def checked_scores(graph: DecodingGraph, log_likelihoods: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the matrix as contiguous float32; a decoder would read beyond a narrower one.
 

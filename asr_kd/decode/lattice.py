@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import kaldi_decoder
 import kaldifst
 import numpy as np
 
-from asr_kd.decode.beam import DecodeConfig, Hypothesis, checked_scores, decode_utterance
+from asr_kd.decode.beam import DecodeConfig, Hypothesis, checked_scores, decode_utterance, raw_lattice
 from asr_kd.decode.fst_arrays import from_arrays, lattice_to_arrays, to_arrays
 from asr_kd.decode.graph import DecodingGraph
 from asr_kd.decode.word_lattice import Candidate, WordLattice
@@ -102,12 +101,8 @@ def _search(
     graph: DecodingGraph, scores: np.ndarray[Any, Any], beam: float, lattice_beam: float
 ) -> WordLattice | None:
     """Return the lattice, or None where no path survives the beam."""
-    config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
-    decoder = kaldi_decoder.LatticeSimpleDecoder(graph.fst, config)
-    if not decoder.decode(kaldi_decoder.DecodableCtc(scores)):
-        return None
-    found, raw = decoder.get_raw_lattice()
-    if not found or raw.num_states == 0:
+    raw = raw_lattice(graph, scores, beam, lattice_beam)
+    if raw is None:
         return None
     arrays = lattice_to_arrays(raw)
     arrays.arcs["ilabel"] = arrays.arcs["olabel"]  # words alone, epsilon between them

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import kaldi_decoder
 import numba
 import numpy as np
 
-from asr_kd.decode.beam import checked_scores
+from asr_kd.decode.beam import checked_scores, raw_lattice
 from asr_kd.decode.fst_arrays import FstArrays, lattice_to_arrays
 from asr_kd.decode.graph import DecodingGraph
 
@@ -69,12 +68,8 @@ def state_lattice(
     scores = checked_scores(graph, log_likelihoods) * np.float32(acoustic_scale)
     if len(scores) == 0:
         return None
-    config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
-    decoder = kaldi_decoder.LatticeSimpleDecoder(graph.fst, config)
-    if not decoder.decode(kaldi_decoder.DecodableCtc(scores)):
-        return None
-    found, raw = decoder.get_raw_lattice()
-    if not found or raw.num_states == 0:
+    raw = raw_lattice(graph, scores, beam, lattice_beam)
+    if raw is None:
         return None
     lattice = from_fst(lattice_to_arrays(raw, acoustic_scale=0.0))
     return lattice if lattice.num_frames == len(scores) else None
@@ -105,7 +100,7 @@ def from_fst(fst: FstArrays) -> StateLattice:
     return StateLattice(arcs[np.argsort(arcs["source"], kind="stable")])
 
 
-@numba.njit
+@numba.njit()
 def _numbered(first_arc: Array, targets: Array, labels: Array, start: int) -> tuple[Array, Array]:
     """Return each state's place in a topological order, and the frames that lead to it.
 

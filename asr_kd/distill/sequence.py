@@ -107,7 +107,7 @@ def by_frame(lattice: StateLattice, values: Array, num_pdfs: int) -> Array:
     return sums.astype(np.float32).reshape(lattice.num_frames, num_pdfs)
 
 
-@numba.njit
+@numba.njit()
 def _log_add(first: float, second: float) -> float:
     if first < second:
         first, second = second, first
@@ -116,7 +116,7 @@ def _log_add(first: float, second: float) -> float:
     return float(first + np.log1p(np.exp(second - first)))
 
 
-@numba.njit
+@numba.njit()
 def _forward_backward(sources: Array, targets: Array, scores: Array, num_states: int) -> tuple[Array, Array]:
     """Return the log weight of all paths to each state, and of all paths from it, ``[N]`` each."""
     forward = np.full(num_states, -np.inf)
@@ -131,7 +131,7 @@ def _forward_backward(sources: Array, targets: Array, scores: Array, num_states:
     return forward, backward
 
 
-@numba.njit
+@numba.njit()
 def _accuracies(
     sources: Array, targets: Array, scores: Array, accuracy: Array, forward: Array, backward: Array
 ) -> tuple[Array, Array]:
