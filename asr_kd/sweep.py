@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.pipeline import Pipeline, State
 from asr_kd.progress import say
+from asr_kd.report.results import STUDENT
 from asr_kd.stages.score import ScoreStage, decoded_systems, read_scores
 from asr_kd.stages.student import StudentStage
 
@@ -172,7 +173,7 @@ def _measured(point: SweepPoint, pipeline: Pipeline, to_stage: str) -> SweepRow:
         student = next(stage for stage in pipeline.stages if isinstance(stage, StudentStage))
         cards = [read_card(path) for path in student.outputs(work)]
         accuracies = [float(card.provenance["dev_frame_accuracy"]) for card in cards]
-        return SweepRow(point, {"student": accuracies}, {})
+        return SweepRow(point, {STUDENT: accuracies}, {})
     scores = {group: read_scores(work, group, TUNED_SPLIT) for group in decoded_systems(work)}
     return SweepRow(
         point,
@@ -182,10 +183,18 @@ def _measured(point: SweepPoint, pipeline: Pipeline, to_stage: str) -> SweepRow:
 
 
 def best_point(rows: Sequence[SweepRow]) -> SweepRow:
-    """Return the point with the best student: the lowest WER where it was scored, else most right frames."""
+    """Return the point with the best student: the lowest WER where it was scored, else most right frames.
+
+    A student that went on to learn from whole sentences (``student-smbr``) is one too.
+    """
     if all(row.wer for row in rows):
-        return min(rows, key=lambda row: _mean(row.wer["student"]))
-    return max(rows, key=lambda row: _mean(row.frame_accuracy["student"]))
+        return min(rows, key=lambda row: min(_students(row.wer)))
+    return max(rows, key=lambda row: max(_students(row.frame_accuracy)))
+
+
+def _students(by_system: Mapping[str, Sequence[float]]) -> list[float]:
+    """Return the mean over seeds of every kind of student."""
+    return [_mean(values) for system, values in by_system.items() if system.partition("-")[0] == STUDENT]
 
 
 def _mean(values: Sequence[float]) -> float:

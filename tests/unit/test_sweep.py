@@ -63,3 +63,12 @@ def test_best_point_has_the_lowest_wer_or_most_right_frames() -> None:
     assert best_point(rows) is rows[1]
     without_wer = [SweepRow(row.point, row.frame_accuracy, {}) for row in rows]
     assert best_point(without_wer) is without_wer[0]
+
+
+def test_best_point_may_be_that_of_a_student_that_learnt_sentences() -> None:
+    rows = [
+        SweepRow(SweepPoint({"a": 1}), {}, {"student": [0.20], "student-smbr": [0.19]}),
+        SweepRow(SweepPoint({"a": 2}), {}, {"student": [0.20], "student-mmi": [0.17], "baseline-mmi": [0.3]}),
+        SweepRow(SweepPoint({"a": 3}), {}, {"student": [0.20], "baseline-smbr": [0.10]}),
+    ]
+    assert best_point(rows) is rows[1]
