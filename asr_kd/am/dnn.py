@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from asr_kd.am.dense_training import dense_logits
+from asr_kd.am.dense_training import dense_logits, draw_seed, joint_dense_logits
 from asr_kd.am.dropout import Dropout
 
 
@@ -53,8 +55,8 @@ class Dnn(nn.Module):
             width = config.units
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(width, num_senones)
-        is_dense = config.normalisation == "none" and not config.input_dropout
-        self._dense_dropout = config.dropout if is_dense else None
+        self.dropout = config.dropout
+        self._is_dense = config.normalisation == "none" and not config.input_dropout
         self._initialise()
 
     def _initialise(self) -> None:
@@ -68,11 +70,70 @@ class Dnn(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Map windows ``[B, W, D]`` to logits ``[B, S]``."""
-        if self._dense_dropout is not None and self.training and windows.device.type == "cpu":
-            layers = [module for module in self.modules() if isinstance(module, nn.Linear)]
-            return dense_logits(windows, layers, self._dense_dropout)
+        if self.is_dense_on(windows.device) and self.training:
+            return dense_logits(windows, self.linear_layers(), self.dropout)
         logits: Tensor = self.output(self.hidden(windows.flatten(1)))
         return logits
+
+    def is_dense_on(self, device: torch.device) -> bool:
+        """Return whether the net in training runs as :mod:`asr_kd.am.dense_training` has it."""
+        return self._is_dense and device.type == "cpu"
+
+    def linear_layers(self) -> list[nn.Linear]:
+        """Return the hidden layers' and the output's."""
+        return [module for module in self.modules() if isinstance(module, nn.Linear)]
+
+
+def can_join(nets: Sequence[nn.Module]) -> bool:
+    """Return whether :func:`joint_logits` takes these nets."""
+    return all(isinstance(net, Dnn) for net in nets) and len({str(net) for net in nets}) == 1
+
+
+def joint_logits(
+    nets: Sequence[nn.Module],
+    windows: Tensor,
+    randomness: Sequence[Callable[[], AbstractContextManager[None]]],
+) -> Sequence[Tensor]:
+    """Return the logits ``[B, S]`` of each of N nets in training, with the products of a layer done together.
+
+    Args:
+        nets: Of one shape (:func:`can_join`).
+        windows: ``[N, B, W, D]``: each net has its own.
+        randomness: For each net the context in which its dropout is drawn.
+    """
+    joined = [net for net in nets if isinstance(net, Dnn)]
+    assert len(joined) == len(nets) == len(windows)
+    first = joined[0]
+    if not first.is_dense_on(windows.device):
+        return _joint_layers(joined, windows.flatten(2), randomness).unbind()
+    seeds = []
+    for own in randomness:
+        with own():
+            seeds.append(draw_seed() if first.dropout else 0)
+    return joint_dense_logits(windows, [net.linear_layers() for net in joined], first.dropout, seeds)
+
+
+def _joint_layers(
+    nets: Sequence[Dnn],
+    units: Tensor,
+    randomness: Sequence[Callable[[], AbstractContextManager[None]]],
+) -> Tensor:
+    for layers in zip(*([*net.hidden, net.output] for net in nets), strict=True):
+        if all(isinstance(layer, nn.Linear) for layer in layers):
+            weights, biases = (torch.stack([getattr(layer, name) for layer in layers]) for name in _NAMES)
+            units = torch.baddbmm(biases[:, None], units, weights.mT)
+        elif isinstance(layers[0], nn.ReLU):
+            units = layers[0](units)
+        else:
+            parts = []
+            for layer, own, part in zip(layers, randomness, units, strict=True):
+                with own():
+                    parts.append(layer(part))
+            units = torch.stack(parts)
+    return units
+
+
+_NAMES = ("weight", "bias")
 
 
 def num_parameters(net: nn.Module) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -75,8 +76,15 @@ class BlockSource(ABC):
                 "batches are too small for so many ranks", got=f"{world_size} ranks, {batch_size} frames"
             )
         self._shares = [_Share.of(stream, num_streams, rank, world_size) for stream in range(num_streams)]
-        self._whole: FramePool | None = None
+        self._whole: list[FramePool] = []  # one at most, which sources that differ in their seed share
         self._last_parts: dict[int, tuple[int, list[Frames]]] = {}
+
+    def reseeded(self, seed: int) -> Self:
+        """Return a source of the same frames with an order of its own; frames that fit are in memory once."""
+        other = copy.copy(self)
+        other._seed = seed
+        other._last_parts = {}
+        return other
 
     @abstractmethod
     def _read(self, part: int) -> list[Frames]:
@@ -133,12 +141,15 @@ class BlockSource(ABC):
                         yield self._gather(pool, share.cut(part))
 
     def _epoch_in_memory(self, epoch: int, first_batch: int) -> Iterator[Batch]:
-        if self._whole is None:
-            self._whole = self._pool([each for part in range(self._num_parts) for each in self._read(part)])
-        order = torch.randperm(len(self._whole), generator=self._generator(epoch)).to(self._whole.device)
+        if not self._whole:
+            self._whole.append(
+                self._pool([each for part in range(self._num_parts) for each in self._read(part)])
+            )
+        (whole,) = self._whole
+        order = torch.randperm(len(whole), generator=self._generator(epoch)).to(whole.device)
         edges = [self._plans[0].first_frame(b) for b in range(first_batch, self.batches_per_epoch + 1)]
         for first, last in pairwise(edges):
-            yield self._gather(self._whole, self._shares[0].cut(order[first:last]))
+            yield self._gather(whole, self._shares[0].cut(order[first:last]))
 
     def _generator(self, *path: int) -> torch.Generator:
         state = np.random.SeedSequence([self._seed, *path]).generate_state(1, np.uint64)

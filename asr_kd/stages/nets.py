@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
+from asr_kd.am.dnn import can_join
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.block_source import StoreSource
@@ -27,7 +29,8 @@ from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
 from asr_kd.train import distributed
 from asr_kd.train.checkpoint import discard_checkpoints
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.loop import FitResult, Loss, cross_entropy, fit
+from asr_kd.train.loop import FitResult, Loss, Trainer, cross_entropy
+from asr_kd.train.together import fit_together
 
 _DEV_BATCH = 2048
 _POOL_FRAMES = 4_000_000
@@ -80,16 +83,36 @@ def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | 
     Returns:
         The model's card, with its training in ``provenance``.
     """
-    trained_as = fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
-    return trained_before(work.models / name, trained_as) or train_net(
-        work.models / name,
-        work.training / name,
-        config,
-        new_card(work, config, search_path),
-        trained_as,
-        hard_source(work, config, "train", config.data_share),
-        hard_source(work, config, "dev", 1.0),
-    )
+    (card,) = train_hard_together(work, {name: config}, search_path)
+    return card
+
+
+def train_hard_together(
+    work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None
+) -> list[ModelCard]:
+    """Do what :func:`train_hard` does for nets that differ in their seeds alone, in step with each other."""
+    cards: dict[str, ModelCard] = {}
+    trainings: dict[str, NetTraining] = {}
+    shared: dict[int | None, StoreSource] = {}  # frames in memory, by the draw of utterances
+    for name, config in nets.items():
+        trained_as = fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
+        if (card := trained_before(work.models / name, trained_as)) is not None:
+            cards[name] = card
+            continue
+        draw = None if config.data_share == 1 else _draw_seed(config)
+        if draw not in shared:
+            shared[draw] = hard_source(work, config, "train", config.data_share)
+        trainings[name] = NetTraining(
+            work.models / name,
+            work.training / name,
+            config,
+            new_card(work, config, search_path),
+            trained_as,
+            shared[draw].reseeded(config.seed),
+            hard_source(work, config, "dev", 1.0),
+        )
+    cards |= zip(trainings, train_nets(list(trainings.values())), strict=True)
+    return [cards[name] for name in nets]
 
 
 def trained_before(folder: Path, trained_as: str) -> ModelCard | None:
@@ -103,21 +126,11 @@ def trained_before(folder: Path, trained_as: str) -> ModelCard | None:
     return card
 
 
-def train_net(
-    folder: Path,
-    training: Path,
-    config: NetConfig,
-    card: ModelCard,
-    trained_as: str,
-    train: BatchSource,
-    dev: BatchSource,
-    loss: Loss = cross_entropy,
-    facts: Mapping[str, Any] | None = None,
-    start: nn.Module | None = None,
-) -> ModelCard:
-    """Train a net into a model directory, and remove its checkpoints when it is there.
+@dataclass(frozen=True)
+class NetTraining:
+    """A net that is to be trained into a model directory.
 
-    Args:
+    Attributes:
         folder: The model directory.
         training: For checkpoints and logs; the fingerprint is added to its name.
         config: The net, its training and seed.
@@ -128,23 +141,68 @@ def train_net(
         loss: What is minimised.
         facts: For the card's ``provenance``, beside those of the training.
         start: A net with the weights to begin with; None draws them.
-
-    Returns:
-        The card, with its training in ``provenance``.
     """
-    torch.manual_seed(config.seed)
-    net = card.build_net()
-    if start is not None:
-        # By their order: layers without weights, such as dropout, may differ, and with them the names.
-        net.load_state_dict(dict(zip(net.state_dict(), start.state_dict().values(), strict=True)))
-    checkpoints = training.with_name(f"{training.name}-{trained_as}")
-    result = fit(net, train, dev, loss, config.train, checkpoints, seed=config.seed, name=folder.name)
-    facts = {**_provenance(config, trained_as, result), **(facts or {})}
-    card = card.model_copy(update={"provenance": facts})
-    if distributed.is_first():
-        save_model(folder, net, card)
-        discard_checkpoints(checkpoints)
+
+    folder: Path
+    training: Path
+    config: NetConfig
+    card: ModelCard
+    trained_as: str
+    train: BatchSource
+    dev: BatchSource
+    loss: Loss = cross_entropy
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    start: nn.Module | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where its checkpoints are while it lasts."""
+        return self.training.with_name(f"{self.training.name}-{self.trained_as}")
+
+    def trainer(self) -> Trainer:
+        """Return the run, with the net as it is before the first step."""
+        config = self.config
+        torch.manual_seed(config.seed)
+        net = self.card.build_net()
+        if self.start is not None:
+            # By their order: layers without weights, such as dropout, may differ, and with them the names.
+            net.load_state_dict(dict(zip(net.state_dict(), self.start.state_dict().values(), strict=True)))
+        name = self.folder.name
+        return Trainer(
+            net, self.train, self.dev, self.loss, config.train, self.checkpoints, config.seed, name
+        )
+
+    def keep(self, trainer: Trainer, result: FitResult) -> ModelCard:
+        """Write the trained net, remove its checkpoints and return its card."""
+        facts = {**_provenance(self.config, self.trained_as, result), **self.facts}
+        card = self.card.model_copy(update={"provenance": facts})
+        if distributed.is_first():
+            save_model(self.folder, trainer.net, card)
+            discard_checkpoints(self.checkpoints)
+        return card
+
+
+def train_net(training: NetTraining) -> ModelCard:
+    """Train a net; return its card, with its training in ``provenance``."""
+    (card,) = train_nets([training])
     return card
+
+
+def train_nets(trainings: Sequence[NetTraining]) -> list[ModelCard]:
+    """Train nets, in step with each other where they are of one shape; return their cards."""
+    trainers = [training.trainer() for training in trainings]
+    if (
+        len(trainers) > 1
+        and distributed.world_size() == 1
+        and can_join([trainer.net for trainer in trainers])
+    ):
+        results = fit_together(trainers)
+    else:
+        results = [trainer.run() for trainer in trainers]
+    return [
+        training.keep(trainer, result)
+        for training, trainer, result in zip(trainings, trainers, results, strict=True)
+    ]
 
 
 def discard_models(work: WorkDir, names: Iterable[str]) -> None:
@@ -180,11 +238,15 @@ def _provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[s
     }
 
 
+def _draw_seed(config: NetConfig) -> int:
+    return config.seed if config.data_seed is None else config.data_seed
+
+
 def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> StoreSource:
     """Return batches of a split's frames with the alignment's pdf_ids; of train, with the net's views."""
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
-    seed = config.seed if config.data_seed is None else config.data_seed
+    seed = _draw_seed(config)
     utt_ids = [utt_id for utt_id in features.utt_ids if utt_id in alignment and is_drawn(utt_id, share, seed)]
     if not utt_ids:
         raise StageError(

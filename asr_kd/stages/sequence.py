@@ -15,7 +15,7 @@ from asr_kd.distill.sequence_loss import Criterion, SequenceLoss
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.lattices import LATTICE_SPLIT, LatticesConfig, LatticesStage, StoredLattices
-from asr_kd.stages.nets import NetConfig, discard_models, hard_source, train_net, trained_before
+from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, hard_source, train_net, trained_before
 from asr_kd.stages.overrides import updated
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import spread
@@ -148,22 +148,26 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
     features, alignment = work.feature_store(net.features.key, LATTICE_SPLIT), work.alignment(LATTICE_SPLIT)
     utt_ids = [utt_id for utt_id in features.utt_ids if utt_id in alignment]
     return trained_before(work.models / name, trained_as) or train_net(
-        work.models / name,
-        work.training / name,
-        net,
-        model.card.model_copy(update={"architecture": net.model}),
-        trained_as,
-        UtteranceSource(features, alignment, utt_ids, net.train.batch_size, net.window.window(), net.seed),
-        hard_source(work, net, "dev", 1.0),
-        SequenceLoss(
-            config.criterion,
-            config.lattices.acoustic_scale,
-            config.frame_weight,
-            model.prior,
-            lambda number: lattices.competitors(utt_ids[number]),
-        ),
-        facts,
-        start=model.net,
+        NetTraining(
+            work.models / name,
+            work.training / name,
+            net,
+            model.card.model_copy(update={"architecture": net.model}),
+            trained_as,
+            UtteranceSource(
+                features, alignment, utt_ids, net.train.batch_size, net.window.window(), net.seed
+            ),
+            hard_source(work, net, "dev", 1.0),
+            SequenceLoss(
+                config.criterion,
+                config.lattices.acoustic_scale,
+                config.frame_weight,
+                model.prior,
+                lambda number: lattices.competitors(utt_ids[number]),
+            ),
+            facts,
+            start=model.net,
+        )
     )
 
 

@@ -24,7 +24,7 @@ from asr_kd.errors import ShardError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
-from asr_kd.stages.nets import NetConfig, discard_models, train_net, trained_before
+from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, train_net, trained_before
 from asr_kd.stages.teachers import spread
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
@@ -203,15 +203,17 @@ def train_student(
     loss_settings = config.loss_settings()
     trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
     return trained_before(folder, trained_as) or train_net(
-        folder,
-        training,
-        net_config,
-        _new_card(header, net_config),
-        trained_as,
-        _source(shard_set, config, net_config, learnt),
-        _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
-        DistillationLoss(config, temperature),
-        {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)},
+        NetTraining(
+            folder,
+            training,
+            net_config,
+            _new_card(header, net_config),
+            trained_as,
+            _source(shard_set, config, net_config, learnt),
+            _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
+            DistillationLoss(config, temperature),
+            {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)},
+        )
     )
 
 

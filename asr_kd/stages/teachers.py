@@ -10,8 +10,9 @@ import numpy as np
 
 from asr_kd.am.checkpoint import ModelCard
 from asr_kd.atomic import write_json
+from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Stage, WorkDir
-from asr_kd.stages.nets import NetConfig, discard_models, train_hard
+from asr_kd.stages.nets import NetConfig, discard_models, train_hard_together
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
 
@@ -125,7 +126,23 @@ def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
 
 
 def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> list[ModelCard]:
-    return run_side_by_side(train_hard, [(work, net, name, search_path) for name, net in nets.items()])
+    groups = [{name: nets[name] for name in names} for names in _groups(nets)]
+    trained = run_side_by_side(train_hard_together, [(work, group, search_path) for group in groups])
+    cards = {
+        name: card
+        for group, of_group in zip(groups, trained, strict=True)
+        for name, card in zip(group, of_group, strict=True)
+    }
+    return [cards[name] for name in nets]
+
+
+def _groups(nets: Mapping[str, NetConfig]) -> list[list[str]]:
+    """Return which nets are trained in step with each other, if they want to be; the others by themselves."""
+    groups: dict[str, list[str]] = {}
+    for name, net in nets.items():
+        alike = fingerprint(net.model_dump(mode="json", exclude={"seed", "data_seed"}))
+        groups.setdefault(alike if net.train.together else name, []).append(name)
+    return list(groups.values())
 
 
 def spread(cards: Sequence[ModelCard]) -> str:

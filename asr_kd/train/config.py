@@ -26,6 +26,8 @@ class TrainConfig(BaseModel):
         patience: Stop after so many epochs without a better dev accuracy; None for never.
         checkpoint_seconds: Write a checkpoint after so many seconds, and after every epoch; 0 for every step.
             It changes nothing about the net, so it is no part of what identifies one.
+        together: Train teachers, baselines and controls that differ in their seeds alone in step with each
+            other, with their products done as one; it changes nothing but rounding.
         device: ``auto`` takes a GPU where there is one.
     """
 
@@ -43,6 +45,7 @@ class TrainConfig(BaseModel):
     early_stopping: bool = True
     patience: int | None = Field(None, ge=1)
     checkpoint_seconds: float = Field(300.0, ge=0, exclude=True)
+    together: bool = Field(False, exclude=True)
     device: str = "auto"
 
     def rate(self, step: int, num_steps: int) -> float:

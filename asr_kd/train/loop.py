@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,10 +28,14 @@ from asr_kd.train.observer import Observer
 _STEPS_BETWEEN_WORDS = 20
 
 
+Parts = Mapping[str, Tensor]
+"""A step's loss and what it consists of, scalars on the device."""
+
+
 class Loss(Protocol):
     """What is minimised: logits ``[B, S]``, also in bfloat16, and the batch to a scalar and its parts."""
 
-    def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Parts]:
         """Return the mean loss over the batch's frames, and its parts for the log.
 
         Over several ranks the mean of all their results is taken, so that a mean over a rank's own frames has
@@ -53,7 +58,7 @@ class FitResult:
     dev_accuracy: float = 0.0
 
 
-def cross_entropy(logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+def cross_entropy(logits: Tensor, batch: Batch) -> tuple[Tensor, Parts]:
     """Return the mean cross-entropy of logits ``[B, S]`` against the batch's ``pdf_ids`` ``[B]``."""
     loss = hard_cross_entropy(logits, batch.targets["pdf_ids"].long())
     if distributed.world_size() > 1:
@@ -89,11 +94,15 @@ def fit(
     Raises:
         ModelError: When the loss is no longer finite.
     """
-    return _Trainer(net, train, dev, loss, config, folder, seed, name).run()
+    return Trainer(net, train, dev, loss, config, folder, seed, name).run()
 
 
-class _Trainer:
-    """State of one training run between steps."""
+class Trainer:
+    """State of one training run between steps; see :func:`fit` for the arguments.
+
+    The run is a generator, :meth:`steps`: whoever drives it computes the gradients, for one net alone
+    (:meth:`run`) or for several at a time (:mod:`asr_kd.train.together`).
+    """
 
     def __init__(
         self,
@@ -133,20 +142,43 @@ class _Trainer:
         return self.epoch * self.train.batches_per_epoch + self.batch
 
     def run(self) -> FitResult:
+        """Train the net by itself."""
+        parts: Parts | None = None
+        with closing(self.steps()) as steps:
+            while True:
+                try:
+                    batch = next(steps) if parts is None else steps.send(parts)
+                except StopIteration as end:
+                    result: FitResult = end.value
+                    return result
+                parts = self._learn_alone(batch)
+
+    def _learn_alone(self, batch: Batch) -> Parts:
+        with self.autocast():
+            logits = self.parallel_net(batch.windows)
+        total, parts = self.learn(logits, batch)
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return parts
+
+    def steps(self) -> Generator[Batch, Parts, FitResult]:
+        """Yield each step's batch, on the device.
+
+        Sent back is what :meth:`learn` gave for it, when the gradients are in the net's parameters.
+        """
         distributed.seed_rank(self.seed)
         self._resume()
         frames_left = self.config.epochs * self.train.num_frames
         frames_left -= self.step * self.train.num_frames // self.train.batches_per_epoch
         with (
             progress(self.name, frames_left, "frames") as meter,
-            Observer(self.net, self.device, self.config, self.folder, meter, self.step) as observer,
+            Observer(self.net, self.device, self.config, self.folder, meter, self.step) as self.observer,
         ):
             while self.epoch < self.config.epochs and not self._out_of_patience():
-                row = self._epoch(observer)
+                row = yield from self._epoch()
                 self._keep_if_better(row)
                 self.result.epochs.append(row)
                 self.epoch, self.batch, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
-                observer.after_epoch(row, self.step)
+                self.observer.after_epoch(row, self.step)
                 self._save()
         if self.config.early_stopping:
             distributed.first_says(True)  # It has written the file by then.
@@ -156,18 +188,18 @@ class _Trainer:
             self.result.dev_accuracy = self.result.epochs[-1].dev_accuracy
         return self.result
 
-    def _epoch(self, observer: Observer) -> EpochLog:
+    def _epoch(self) -> Generator[Batch, Parts, EpochLog]:
         self.net.train()
         start = time.monotonic() - self.seconds
         for batch in self.train.epoch(self.epoch, self.batch):
             rate = self.config.rate(self.step, self.num_steps)
-            parts = self._step(_to(batch, self.device), rate, observer)
+            parts = self._update(rate, (yield _to(batch, self.device)))
             for key, value in parts.items():
                 # Sums stay on the device: reading a value in each step would wait for the GPU.
                 self.sums[key] = self.sums.get(key, torch.zeros((), device=self.device)) + value
             self.batch += 1
             self.seconds = time.monotonic() - start
-            observer.after_step(self.step, parts, rate, len(batch) * distributed.world_size())
+            self.observer.after_step(self.step, parts, rate, len(batch) * distributed.world_size())
             if self.batch < self.train.batches_per_epoch and self._is_save_due():
                 self._save()
         means = self._means()
@@ -197,26 +229,28 @@ class _Trainer:
             )
         return means
 
-    def _step(self, batch: Batch, rate: float, observer: Observer) -> dict[str, Tensor]:
+    def learn(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Parts]:
+        """Return the loss of a step's logits ``[B, S]``, to go backward from, and its parts with the loss."""
+        self.observer.see(self.step, logits, batch)
+        total, parts = self.loss(logits, batch)
+        return total, {"loss": total.detach(), **parts}
+
+    def _update(self, rate: float, parts: Parts) -> dict[str, Tensor]:
+        """Update the weights from their gradients, and return what to log of the step."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        logits = self._logits(self.parallel_net, batch)
-        observer.see(self.step, logits, batch)
-        total, parts = self.loss(logits, batch)
-        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         limit = self.config.max_gradient_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
         self.optimiser.step()
         if self.config.max_weight_norm:
             limit_weight_norms(self.net, self.config.max_weight_norm)
         self.optimiser.zero_grad(set_to_none=True)
-        return _mean_over_ranks({"loss": total.detach(), "gradient_norm": norm, **parts})
+        return _mean_over_ranks({**parts, "gradient_norm": norm})
 
-    def _logits(self, net: nn.Module, batch: Batch) -> Tensor:
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the net runs."""
         dtype = self.config.autocast_dtype()
-        with torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-            logits: Tensor = net(batch.windows)
-        return logits
+        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, float]:
@@ -224,7 +258,9 @@ class _Trainer:
         self.net.eval()
         sums = torch.zeros(3, device=self.device)  # correct frames, nats, frames
         for batch in self._dev_batches():
-            logits = self._logits(self.net, batch).float()
+            with self.autocast():
+                logits = self.net(batch.windows)
+            logits = logits.float()
             pdf_ids = batch.targets["pdf_ids"].long()
             sums[0] += (logits.argmax(1) == pdf_ids).sum()
             sums[1] += nn.functional.cross_entropy(logits, pdf_ids, reduction="sum")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from asr_kd.am.checkpoint import read_card
+from asr_kd.am.checkpoint import load_model, read_card
 from asr_kd.config import load_recipe
 from asr_kd.data.augment import view_labels
 from asr_kd.data.manifest import is_drawn
@@ -65,6 +66,23 @@ def test_nets_realign(work: Path) -> None:
     assert after["splits"]["train"]["aligned"] == before["splits"]["train"]["aligned"] == 24
     assert after["fingerprint"] != before["fingerprint"]
     assert sum(after["pdf_counts"]) == sum(before["pdf_counts"])
+
+
+def test_teachers_trained_together_are_those_trained_by_themselves(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "other")
+    together = ("teachers.count=3", "train.together=true")
+    _pipeline(work, *together).run("teachers", "teachers")
+    _pipeline(tmp_path / "other", "teachers.count=3").run("teachers", "teachers")
+    models = {
+        folder: [load_model(folder / "models" / f"teacher-0{number}") for number in (1, 2, 3)]
+        for folder in (work, tmp_path / "other")
+    }
+    for joint, alone in zip(*models.values(), strict=True):
+        assert joint.card.provenance["trained_as"] == alone.card.provenance["trained_as"]
+        for a, b in zip(joint.net.parameters(), alone.net.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=0.01)
+    first, second, _ = models[work]
+    assert not torch.allclose(first.net.output.weight, second.net.output.weight, atol=0.01)
 
 
 def test_teachers_that_differ_make_one_geometric_ensemble(work: Path) -> None:

@@ -12,7 +12,7 @@ from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import PIXELS, ImageCorpus
-from asr_kd.stages.nets import NetConfig, WindowConfig, discard_models, train_net, trained_before
+from asr_kd.stages.nets import NetConfig, NetTraining, WindowConfig, discard_models, train_net, trained_before
 from asr_kd.stages.teachers import spread, teacher_name
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.parallel import run_side_by_side
@@ -93,11 +93,13 @@ def train_on_images(work: WorkDir, net_config: NetConfig, name: str, max_shift: 
     trained_as = fingerprint({**identity, "corpus": corpus.fingerprint})
     train, seed = net_config.train, net_config.seed
     return trained_before(work.models / name, trained_as) or train_net(
-        work.models / name,
-        work.training / name,
-        net_config,
-        corpus.card(net_config.model),
-        trained_as,
-        corpus.source("train", train.batch_size, seed, max_shift),
-        corpus.source("dev", _DEV_BATCH, seed),
+        NetTraining(
+            work.models / name,
+            work.training / name,
+            net_config,
+            corpus.card(net_config.model),
+            trained_as,
+            corpus.source("train", train.batch_size, seed, max_shift),
+            corpus.source("dev", _DEV_BATCH, seed),
+        )
     )
