@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
 from asr_kd.am.checkpoint import AcousticModel, FrontendCard, load_model
 from asr_kd.am.prior import log_likelihoods
@@ -113,10 +115,23 @@ class System:
             features: float32 ``[T, D]`` by feature key.
             rows: Which of the frames to classify; the others are context alone.
         """
-        logits = (model.logits(features[feature_config(model).key], rows) for model in self.models)
-        mean = ensemble_log_posteriors(logits, 1.0, self.averaging, self.weights)
-        log_q: NDArray[np.float32] = mean.cpu().numpy()
+        log_q, _ = self.posteriors_and_votes(features, rows)
         return log_q
+
+    def posteriors_and_votes(
+        self, features: Mapping[str, NDArray[np.float32]], rows: slice = slice(None)
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return what :meth:`log_posteriors` does, and the best senone of each net and frame ``[N, T]``."""
+        votes: list[Tensor] = []
+
+        def logits() -> Iterator[Tensor]:
+            for model in self.models:
+                each = model.logits(features[feature_config(model).key], rows)
+                votes.append(each.argmax(1))
+                yield each
+
+        mean = ensemble_log_posteriors(logits(), 1.0, self.averaging, self.weights)
+        return mean.cpu().numpy(), torch.stack(votes).cpu().numpy()
 
     def log_likelihoods(self, log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return log p(x|s) ``[T, S]`` up to a constant of the frame, from log p(s|x)."""

@@ -121,6 +121,13 @@ def result_figures(
             "Frames of one phone whose best senone is of another one: the pairs with most frames.",
             plots.phone_confusions(confusions),
         )
+    for agreement in results.agreement:
+        if agreement.split == split:
+            add(
+                f"Teachers, {split}",
+                "Averaging decides the frames that some nets get right and others do not.",
+                plots.teacher_agreement(agreement),
+            )
     if words and speakers:
         order = [name for name in (BASELINE, ENSEMBLE) if name in words]
         order += [name for name in words if name not in order]

@@ -24,6 +24,7 @@ from asr_kd.report.results import (
     Measure,
     PhoneConfusion,
     Results,
+    TeacherAgreement,
     TuningSurface,
 )
 from asr_kd.report.results import TrainingCurve as Curve
@@ -40,6 +41,8 @@ _COLOURS = {
     TEACHER: "#8b919b",
 }
 _OTHER_COLOURS = ("#b565a7", "#a3793b", "#6d6fd0", "#c8504b")
+
+_MAX_LEVEL_NAMES = 5
 
 # Any: matplotlib types its keys in some versions and not in others.
 STYLE: Any = {
@@ -223,6 +226,33 @@ def phone_confusions(confusions: Sequence[PhoneConfusion]) -> Figure:
         axes.set_xlabel("% of all frames")
         axes.set_title("phones taken for another one")
         axes.legend(loc="lower right")
+    return figure
+
+
+def teacher_agreement(agreement: TeacherAgreement) -> Figure:
+    """Plot on how many frames two nets differ, and how many nets are right on how many frames."""
+    with mpl.rc_context(STYLE):
+        num_nets = len(agreement.nets)
+        figure = Figure(figsize=(_WIDTH, 3.2 + 0.3 * num_nets), layout="constrained")
+        pairs, right = figure.subplots(2, 1, height_ratios=[0.5 + 0.3 * num_nets, 2])
+        pairs.grid(visible=False)
+        differ = [
+            [np.nan if row == column else 100 * (1 - share) for column, share in enumerate(shares)]
+            for row, shares in enumerate(agreement.same)
+        ]
+        pairs.pcolormesh(differ, cmap="viridis_r")
+        if num_nets**2 <= _MAX_NUMBERED_CELLS:
+            _write_cells(pairs, differ)
+        middles = [number + 0.5 for number in range(num_nets)]
+        pairs.set_yticks(middles, agreement.nets)
+        pairs.set_xticks(middles, agreement.nets, rotation=0 if num_nets <= _MAX_LEVEL_NAMES else 90)
+        pairs.tick_params(length=0)
+        pairs.invert_yaxis()
+        pairs.set_title("two nets find different senones, % of frames")
+        right.bar(range(num_nets + 1), [100 * share for share in agreement.by_right], color=_COLOURS[TEACHER])
+        right.set_xticks(range(num_nets + 1))
+        right.set_xlabel("number of nets that are right")
+        right.set_ylabel("% of frames")
     return figure
 
 

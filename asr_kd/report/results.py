@@ -240,6 +240,22 @@ class PhoneConfusion(ResultsModel):
     share: dict[str, float]
 
 
+class TeacherAgreement(ResultsModel):
+    """Who of an ensemble's nets finds the same senones as whom.
+
+    Attributes:
+        split: Where it was scored.
+        nets: Names of the N nets.
+        same: [N, N] share of the frames for which two nets find the same senone.
+        by_right: [N + 1] share of the frames by the number of nets that are right.
+    """
+
+    split: str
+    nets: tuple[str, ...]
+    same: tuple[tuple[float, ...], ...]
+    by_right: tuple[float, ...]
+
+
 class Results(ResultsModel):
     """Everything that ``results.json`` holds."""
 
@@ -251,6 +267,7 @@ class Results(ResultsModel):
     curves: tuple[TrainingCurve, ...] = ()
     calibration: tuple[CalibrationCurve, ...] = ()
     confusions: tuple[PhoneConfusion, ...] = ()
+    agreement: tuple[TeacherAgreement, ...] = ()
 
     def row(self, system: str, split: str) -> ResultRow:
         """Return one system's row.

@@ -14,7 +14,7 @@ from asr_kd.align.gmm import DiagGmm
 from asr_kd.align.spliced import SplicedTransform, mixture_features
 from asr_kd.am.prior import log_prior
 from asr_kd.data.frame_store import FrameStore
-from asr_kd.recogniser import System, SystemCard, posterior_stream
+from asr_kd.recogniser import System, SystemCard
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import GMM_FOLDER, TRANSFORM_FILE, read_pdf_counts
 
@@ -25,10 +25,12 @@ class FrameScores(NamedTuple):
     Attributes:
         log_posteriors: log p(s|x) ``[T, S]``, up to a constant of the frame.
         log_likelihoods: log p(x|s) ``[T, S]``, up to a constant of the frame.
+        votes: Best senone of each net ``[N, T]``; None where no nets score.
     """
 
     log_posteriors: NDArray[np.float32]
     log_likelihoods: NDArray[np.float32]
+    votes: NDArray[np.int64] | None = None
 
 
 class Acoustics(Protocol):
@@ -103,8 +105,10 @@ class NetAcoustics:
         self, stores: Mapping[str, FrameStore], utt_ids: Iterable[str]
     ) -> Iterator[tuple[str, FrameScores]]:
         """Yield each utterance's scores."""
-        for utt_id, log_p in posterior_stream(self.system, stores, utt_ids):
-            yield utt_id, FrameScores(log_p, self.system.log_likelihoods(log_p))
+        for utt_id in utt_ids:
+            features = {key: store.get(utt_id) for key, store in stores.items()}
+            log_p, votes = self.system.posteriors_and_votes(features)
+            yield utt_id, FrameScores(log_p, self.system.log_likelihoods(log_p), votes)
 
 
 @dataclass(frozen=True)

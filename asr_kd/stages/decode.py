@@ -283,7 +283,7 @@ def _likelihoods(
     alignment = work.alignment(split)
     for utt_id, scores in acoustics.stream(acoustics.stores(work, split), utt_ids):
         if utt_id in alignment:
-            tally.add(utt_id, scores.log_posteriors, alignment.get(utt_id))
+            tally.add(utt_id, scores.log_posteriors, alignment.get(utt_id), scores.votes)
         yield utt_id, scores.log_likelihoods
 
 

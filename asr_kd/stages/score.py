@@ -21,6 +21,7 @@ from asr_kd.report.results import (
     Provenance,
     Results,
     Setup,
+    TeacherAgreement,
     TrainingCurve,
     TuningSurface,
     write_results,
@@ -33,7 +34,7 @@ from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
 from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, MIXTURES, STUDENT
-from asr_kd.stages.frame_tally import read_calibration, read_counts, read_phone_confusions
+from asr_kd.stages.frame_tally import read_agreement, read_calibration, read_counts, read_phone_confusions
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import with_run_facts
 
@@ -110,6 +111,7 @@ class ScoreStage(Stage):
             curves=_curves(work, systems),
             calibration=tuple(_calibration(work, systems, self.splits)),
             confusions=tuple(_confusions(work, systems, self.splits)),
+            agreement=tuple(_agreement(work, systems[ENSEMBLE], self.splits)),
         )
         write_results(work.root / RESULTS_FILE, results)
         write_text(work.root / MARKDOWN_FILE, results_markdown(results))
@@ -258,6 +260,22 @@ def _confusions(
         for aligned, found in worst[:_NUM_CONFUSIONS]:
             by_system = {group: each.get((aligned, found), 0.0) for group, each in shares.items()}
             yield PhoneConfusion(split=split, aligned=aligned, found=found, share=by_system)
+
+
+def _agreement(work: WorkDir, names: list[str], splits: Sequence[str]) -> Iterator[TeacherAgreement]:
+    (name,) = names  # there is one ensemble
+    for split in splits:
+        counted = read_agreement(work, name, split)
+        if counted is None:
+            continue
+        num_frames = max(1, int(counted.by_right.sum()))
+        facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
+        yield TeacherAgreement(
+            split=split,
+            nets=tuple(facts["models"]),
+            same=tuple(map(tuple, (counted.same / num_frames).tolist())),
+            by_right=tuple((counted.by_right / num_frames).tolist()),
+        )
 
 
 def _curves(work: WorkDir, systems: dict[str, list[str]]) -> tuple[TrainingCurve, ...]:

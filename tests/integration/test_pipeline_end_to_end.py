@@ -67,6 +67,17 @@ def test_recognises_the_tones(finished: tuple[Path, subprocess.CompletedProcess[
     assert results.row("baseline", "test").num_runs == 2
 
 
+def test_tells_where_the_teachers_differ(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    dev, test = read_results(finished[0] / "results.json").agreement
+    assert (dev.split, test.split) == ("dev", "test")
+    assert test.nets == ("teacher-01", "teacher-02")
+    assert 0 < test.same[0][1] < 1
+    assert sum(test.by_right) == pytest.approx(1)
+    # Both nets are right, or one alone is: only where they differ.
+    assert test.by_right[1] <= 1 - test.same[0][1] + 1e-9
+    assert "number of nets that are right" in (finished[0] / "report.html").read_text(encoding="utf-8")
+
+
 def test_every_stage_leaves_its_outputs(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     work, _ = finished
     for name in (

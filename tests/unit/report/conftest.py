@@ -13,6 +13,7 @@ from asr_kd.report.results import (
     Provenance,
     Results,
     Setup,
+    TeacherAgreement,
     TrainingCurve,
     TuningSurface,
 )
@@ -110,6 +111,14 @@ def run() -> Run:
                     accuracy=(0.4, 0.8),
                     num_frames=(10, 30),
                     expected_error=0.1,
+                ),
+            ),
+            "agreement": (
+                TeacherAgreement(
+                    split="test",
+                    nets=("teacher-01", "teacher-02"),
+                    same=((1.0, 0.7), (0.7, 1.0)),
+                    by_right=(0.3, 0.2, 0.5),
                 ),
             ),
             "confusions": (

@@ -21,6 +21,7 @@ def test_every_plot_is_valid_svg_with_its_labels(run: Any) -> None:
         "tuning": (plots.tuning_surface(run.results.tuning[0]), ["5.0", "9.0", "acoustic scale"]),
         "calibration": (plots.reliability(run.results.calibration), ["student: ECE 10.0 points"]),
         "confusions": (plots.phone_confusions(run.results.confusions), ["IH as IY", "Z as S", "ensemble"]),
+        "agreement": (plots.teacher_agreement(run.results.agreement[0]), ["teacher-02", "30.0", "2"]),
         "speakers": (plots.speaker_wer(run.words, run.speakers), ["speaker0", "speaker9"]),
     }
     for name, (figure, labels) in figures.items():

@@ -12,8 +12,14 @@ from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.score.frame_accuracy import FrameCounts
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.frame_tally import FrameTally, read_calibration, read_counts, read_phone_confusions
-from asr_kd.stages.labels import HMM_FILE
+from asr_kd.stages.frame_tally import (
+    FrameTally,
+    read_agreement,
+    read_calibration,
+    read_counts,
+    read_phone_confusions,
+)
+from asr_kd.stages.labels import HMM_FILE, read_hmm
 
 
 @pytest.fixture
@@ -47,6 +53,21 @@ def test_confidence_is_the_best_senones_posterior(work: WorkDir) -> None:
 
 def test_confusions_are_shares_of_all_frames(work: WorkDir) -> None:
     assert read_phone_confusions(work, ["x", "y"], "test") == {("A", "B"): pytest.approx(2 / 6)}
+
+
+def test_nets_that_are_averaged_are_compared(work: WorkDir) -> None:
+    tally = FrameTally(read_hmm(work))
+    log_posteriors = np.log(np.array([[0.2, 0.8, 0.0], [0.4, 0.5, 0.1]], np.float32) + 1e-9)
+    votes = np.array([[1, 1], [1, 0], [2, 0]])
+    tally.add("u", log_posteriors, np.array([1, 1]), votes)
+    tally.add("v", log_posteriors, np.array([1, 0]), votes)
+    tally.write(work.decode / "x", "dev")
+    agreement = read_agreement(work, "x", "dev")
+    assert agreement is not None
+    assert agreement.same.tolist() == [[4, 2, 0], [2, 4, 2], [0, 2, 4]]
+    assert agreement.by_right.tolist() == [0, 1, 3, 0]
+    # One net agrees with itself.
+    assert read_agreement(work, "x", "test") is None
 
 
 def test_what_an_older_version_decoded_has_neither(work: WorkDir) -> None:
