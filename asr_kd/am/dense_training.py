@@ -45,10 +45,10 @@ def joint_dense_logits(
         seeds: Of each net's dropout in this step, from :func:`draw_seed`.
     """
     is_half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    # By layer, then by net: what is multiplied together lies together.
-    parameters = [
-        getattr(layer, name) for layers in zip(*nets, strict=True) for name in _NAMES for layer in layers
-    ]
+    parameters: list[Tensor] = []
+    for layers in zip(*nets, strict=True):
+        parameters += [layer.weight for layer in layers]
+        parameters += [layer.bias for layer in layers]
     apply: Any = _DenseLogits.apply
     logits: tuple[Tensor, ...] = apply(
         windows, torch.bfloat16 if is_half else torch.float32, dropout, seeds, *parameters
@@ -59,9 +59,6 @@ def joint_dense_logits(
 def draw_seed() -> int:
     """Return the seed of one step's dropout, drawn from torch's generator."""
     return int(torch.randint(2**62, ()))
-
-
-_NAMES = ("weight", "bias")
 
 
 class _DenseLogits(torch.autograd.Function):

@@ -119,8 +119,9 @@ def _joint_layers(
     randomness: Sequence[Callable[[], AbstractContextManager[None]]],
 ) -> Tensor:
     for layers in zip(*([*net.hidden, net.output] for net in nets), strict=True):
-        if all(isinstance(layer, nn.Linear) for layer in layers):
-            weights, biases = (torch.stack([getattr(layer, name) for layer in layers]) for name in _NAMES)
+        if linear := [layer for layer in layers if isinstance(layer, nn.Linear)]:
+            weights = torch.stack([layer.weight for layer in linear])
+            biases = torch.stack([layer.bias for layer in linear])
             units = torch.baddbmm(biases[:, None], units, weights.mT)
         elif isinstance(layers[0], nn.ReLU):
             units = layers[0](units)
@@ -131,9 +132,6 @@ def _joint_layers(
                     parts.append(layer(part))
             units = torch.stack(parts)
     return units
-
-
-_NAMES = ("weight", "bias")
 
 
 def num_parameters(net: nn.Module) -> int:

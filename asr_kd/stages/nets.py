@@ -93,23 +93,27 @@ def train_hard_together(
     """Do what :func:`train_hard` does for nets that differ in their seeds alone, in step with each other."""
     cards: dict[str, ModelCard] = {}
     trainings: dict[str, NetTraining] = {}
-    shared: dict[int | None, StoreSource] = {}  # frames in memory, by the draw of utterances
+    shared: dict[tuple[str, int | None], StoreSource] = {}  # by split and draw: frames are in memory once
+
+    def source(split: str, config: NetConfig, share: float) -> StoreSource:
+        key = split, None if share == 1 else _draw_seed(config)
+        if key not in shared:
+            shared[key] = hard_source(work, config, split, share)
+        return shared[key].reseeded(config.seed)
+
     for name, config in nets.items():
         trained_as = fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
         if (card := trained_before(work.models / name, trained_as)) is not None:
             cards[name] = card
             continue
-        draw = None if config.data_share == 1 else _draw_seed(config)
-        if draw not in shared:
-            shared[draw] = hard_source(work, config, "train", config.data_share)
         trainings[name] = NetTraining(
             work.models / name,
             work.training / name,
             config,
             new_card(work, config, search_path),
             trained_as,
-            shared[draw].reseeded(config.seed),
-            hard_source(work, config, "dev", 1.0),
+            source("train", config, config.data_share),
+            source("dev", config, 1.0),
         )
     cards |= zip(trainings, train_nets(list(trainings.values())), strict=True)
     return [cards[name] for name in nets]
