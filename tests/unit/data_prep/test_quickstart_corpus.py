@@ -18,7 +18,7 @@ from data_prep.quickstart import Options, make_spec, prepare, split_voices
 from data_prep.quickstart_sentences import draw_sentences, vocabulary
 from data_prep.synthesis import Prompt, SpokenPhones, SynthesisSpec, read_phones, synthesise
 
-pytest.importorskip("espeakng_loader")
+pytest.importorskip("espeakng_loader", reason="the synthesiser is not installed")
 SMALL = Options(num_train=80, num_dev=12, num_test=20)
 
 
