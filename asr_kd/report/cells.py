@@ -39,7 +39,7 @@ def row_cells(row: ResultRow) -> list[Cell]:
         _errors_cell(row.errors, row.num_runs),
         _gain_cell(row.frame_accuracy_gain),
         _gain_cell(row.wer_gain),
-        Cell(NONE if row.num_parameters is None else _large(row.num_parameters)),
+        Cell(NONE if row.num_parameters is None else parameters(row.num_parameters)),
         Cell(NONE if row.real_time_factor is None else f"{row.real_time_factor:.2g}"),
     ]
 
@@ -89,7 +89,8 @@ def _gain_cell(gain: GainKept | None) -> Cell:
     return Cell(f"{100 * gain.value:.0f} %", f"[{100 * gain.low:.0f}, {100 * gain.high:.0f}]")
 
 
-def _large(count: int) -> str:
+def parameters(count: int) -> str:
+    """Return a number of parameters, to three digits."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= size:
             return f"{count / size:.3g} {unit}"

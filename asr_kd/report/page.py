@@ -128,6 +128,19 @@ def result_figures(
                 "Averaging decides the frames that some nets get right and others do not.",
                 plots.teacher_agreement(agreement),
             )
+    for curve in results.teacher_gain:
+        add(
+            f"Number of teachers, {curve.split}",
+            "Mean over sets of so many teachers, from their stored posteriors. Line: ± sd over the sets.",
+            plots.teacher_gain(curve),
+        )
+    scored = [row for row in split_rows(results, split) if row.wer and row.num_parameters]
+    if len({row.num_parameters for row in scored}) > 1:
+        add(
+            f"Size, {split}",
+            "Mean over seeds; the interval of each stands above.",
+            plots.sizes(results, split),
+        )
     if words and speakers:
         order = [name for name in (BASELINE, ENSEMBLE) if name in words]
         order += [name for name in words if name not in order]

@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
 
+from asr_kd.report.cells import parameters
 from asr_kd.report.results import (
     BASELINE,
     CONTROL,
@@ -21,6 +23,7 @@ from asr_kd.report.results import (
     STUDENT,
     TEACHER,
     CalibrationCurve,
+    GainCurve,
     Measure,
     PhoneConfusion,
     Results,
@@ -253,6 +256,51 @@ def teacher_agreement(agreement: TeacherAgreement) -> Figure:
         right.set_xticks(range(num_nets + 1))
         right.set_xlabel("number of nets that are right")
         right.set_ylabel("% of frames")
+    return figure
+
+
+def teacher_gain(curve: GainCurve) -> Figure:
+    """Plot frame accuracy, ± its deviation over sets of nets, against the number of nets averaged."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(_WIDTH, 2.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.errorbar(
+            curve.num_teachers,
+            [100 * rate for rate in curve.accuracy],
+            yerr=[100 * sd for sd in curve.sd],
+            color=_COLOURS[ENSEMBLE],
+            marker="o",
+            capsize=3,
+        )
+        axes.set_xticks(curve.num_teachers)
+        axes.set_xlabel("nets averaged")
+        axes.set_title("frame accuracy, %")
+    return figure
+
+
+def sizes(results: Results, split: str) -> Figure:
+    """Plot each system's WER on one split against the parameters that a frame passes through."""
+    points = [
+        (row.system, row.num_parameters, 100 * row.wer.mean)
+        for row in results.rows
+        if row.split == split and row.num_parameters and row.wer
+    ]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        colours = _colours([system for system, _, _ in points])
+        for system, size, rate in points:
+            axes.plot([size], [rate], "o", color=colours[system], label=system)
+        axes.set_xscale("log")
+        axes.margins(x=0.1, y=0.1)
+        ticks = sorted({size for _, size, _ in points})
+        axes.xaxis.set_minor_locator(
+            NullLocator()
+        )  # its labels would be formulas, which STYLE does not parse
+        axes.set_xticks(ticks, [parameters(size) for size in ticks])
+        axes.set_xlabel("parameters")
+        axes.set_title("WER, %")
+        axes.legend(loc="best")
     return figure
 
 

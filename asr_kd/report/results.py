@@ -256,6 +256,28 @@ class TeacherAgreement(ResultsModel):
     by_right: tuple[float, ...]
 
 
+class GainCurve(ResultsModel):
+    """Frame accuracy of the mean of 1, 2 and more of an ensemble's nets.
+
+    Attributes:
+        split: Whose aligned frames were counted.
+        num_teachers: [N]
+        accuracy: [N] as fractions, mean over sets of so many nets.
+        sd: [N] over those sets, 0 for one.
+    """
+
+    split: str
+    num_teachers: tuple[int, ...] = Field(min_length=1)
+    accuracy: tuple[float, ...]
+    sd: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> GainCurve:
+        if not len(self.num_teachers) == len(self.accuracy) == len(self.sd):
+            raise ValueError("every list needs one value a number of teachers")
+        return self
+
+
 class Results(ResultsModel):
     """Everything that ``results.json`` holds."""
 
@@ -268,6 +290,7 @@ class Results(ResultsModel):
     calibration: tuple[CalibrationCurve, ...] = ()
     confusions: tuple[PhoneConfusion, ...] = ()
     agreement: tuple[TeacherAgreement, ...] = ()
+    teacher_gain: tuple[GainCurve, ...] = ()
 
     def row(self, system: str, split: str) -> ResultRow:
         """Return one system's row.

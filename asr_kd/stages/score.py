@@ -12,11 +12,14 @@ from pydantic import Field
 
 from asr_kd.am.checkpoint import read_card
 from asr_kd.atomic import write_text
+from asr_kd.distill.apart import merging_refusal
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetHeader, parse_header
 from asr_kd.distill.sparse import code_text
+from asr_kd.distill.teacher_gain import teacher_gain
 from asr_kd.errors import StageError
 from asr_kd.report.results import (
     CalibrationCurve,
+    GainCurve,
     PhoneConfusion,
     Provenance,
     Results,
@@ -43,6 +46,8 @@ MARKDOWN_FILE = "RESULTS.md"
 
 _SINGLE_NETS = (BASELINE, CONTROL, STUDENT)
 _NUM_CONFUSIONS = 15
+_GAIN_SPLIT = "dev"
+_GAIN_SUBSETS = 10
 
 
 class ScoreConfig(Settings):
@@ -112,6 +117,7 @@ class ScoreStage(Stage):
             calibration=tuple(_calibration(work, systems, self.splits)),
             confusions=tuple(_confusions(work, systems, self.splits)),
             agreement=tuple(_agreement(work, systems[ENSEMBLE], self.splits)),
+            teacher_gain=tuple(_teacher_gain(work)),
         )
         write_results(work.root / RESULTS_FILE, results)
         write_text(work.root / MARKDOWN_FILE, results_markdown(results))
@@ -276,6 +282,19 @@ def _agreement(work: WorkDir, names: list[str], splits: Sequence[str]) -> Iterat
             same=tuple(map(tuple, (counted.same / num_frames).tolist())),
             by_right=tuple((counted.by_right / num_frames).tolist()),
         )
+
+
+def _teacher_gain(work: WorkDir) -> Iterator[GainCurve]:
+    """Yield the gain against the number of teachers, where the shard set can tell it."""
+    if merging_refusal(_header(work)) is not None:
+        return
+    rows = teacher_gain(work.shards, _GAIN_SPLIT, _GAIN_SUBSETS).rows
+    yield GainCurve(
+        split=_GAIN_SPLIT,
+        num_teachers=tuple(row.num_teachers for row in rows),
+        accuracy=tuple(row.accuracy for row in rows),
+        sd=tuple(row.sd for row in rows),
+    )
 
 
 def _curves(work: WorkDir, systems: dict[str, list[str]]) -> tuple[TrainingCurve, ...]:

@@ -15,9 +15,11 @@ from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.errors import ShardError
 from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance
+from asr_kd.report.results import Provenance, read_results
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.ensemble import writing_order
+from asr_kd.stages.report import PAGE_FILE
+from asr_kd.stages.score import RESULTS_FILE
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
@@ -34,7 +36,7 @@ def _pipeline(work: Path, *overrides: str) -> Pipeline:
 
 def test_a_student_of_one_stored_teacher(tmp_path: Path) -> None:
     work = WorkDir(tmp_path / "work")
-    _pipeline(work.root, "student.teachers=1").run(to_stage="student")
+    _pipeline(work.root, "student.teachers=1").run()
     shard_set = open_shard_set(work.shards)
     assert shard_set.header.keep_apart
     shard_set.verify()
@@ -46,6 +48,13 @@ def test_a_student_of_one_stored_teacher(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["shards", "teachers", str(work.shards)])
     assert done.exit_code == 0, done.output
     assert "stored mean" in done.output
+    (gain,) = read_results(work.root / RESULTS_FILE).teacher_gain
+    assert gain.num_teachers == (1, 2)
+    ensemble = read_results(work.root / RESULTS_FILE).row("ensemble", "dev")
+    assert ensemble.frame_accuracy is not None
+    # The stored posteriors are those at T = 2 and in a code, decoding has them at T = 1.
+    assert gain.accuracy[-1] == pytest.approx(ensemble.frame_accuracy.mean, abs=0.03)
+    assert "Number of teachers, dev" in (work.root / PAGE_FILE).read_text(encoding="utf-8")
     with pytest.raises(ShardError, match="no such choice of teachers"):
         _pipeline(work.root, "student.teachers=3").run("student", "student", force=True)
 

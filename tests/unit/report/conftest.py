@@ -9,6 +9,7 @@ import pytest
 
 from asr_kd.report.results import (
     CalibrationCurve,
+    GainCurve,
     PhoneConfusion,
     Provenance,
     Results,
@@ -120,6 +121,9 @@ def run() -> Run:
                     same=((1.0, 0.7), (0.7, 1.0)),
                     by_right=(0.3, 0.2, 0.5),
                 ),
+            ),
+            "teacher_gain": (
+                GainCurve(split="dev", num_teachers=(1, 2), accuracy=(0.59, 0.61), sd=(0.01, 0.0)),
             ),
             "confusions": (
                 PhoneConfusion(

@@ -48,7 +48,7 @@ class _Reader(HTMLParser):
 def test_page_holds_numbers_plots_and_provenance(run: Any) -> None:
     reader = _Reader(report_page(run.results, run.words, run.speakers))
     assert reader.open == []
-    assert reader.tags.count("svg") == 7
+    assert reader.tags.count("svg") == 9
     assert reader.tags.count("article") == 25
     for text in ("60.8", "86 %", "75 %", "%WER 4.5 [ 45 / 1000, 0 ins, 0 del, 45 sub ] student test"):
         assert text in reader.text
@@ -75,7 +75,9 @@ def test_page_needs_nothing_from_outside(run: Any) -> None:
 
 def test_page_without_scores_or_rates(run: Any) -> None:
     bare = run.results.model_copy(
-        update=dict.fromkeys(("rows", "tuning", "curves", "calibration", "confusions", "agreement"), ())
+        update=dict.fromkeys(
+            ("rows", "tuning", "curves", "calibration", "confusions", "agreement", "teacher_gain"), ()
+        )
     )
     reader = _Reader(report_page(bare))
     assert reader.open == []
@@ -96,6 +98,7 @@ def test_everything_from_outside_is_escaped(run: Any, tmp_path: Path) -> None:
             "curves": (run.results.curves[0].model_copy(update={"system": evil}),),
             "calibration": (run.results.calibration[0].model_copy(update={"system": evil, "split": evil}),),
             "agreement": (run.results.agreement[0].model_copy(update={"split": evil, "nets": (evil, evil)}),),
+            "teacher_gain": (run.results.teacher_gain[0].model_copy(update={"split": evil}),),
             "confusions": (
                 run.results.confusions[0].model_copy(
                     update={"aligned": evil, "found": evil, "split": evil, "share": {evil: 0.1}}

@@ -22,6 +22,8 @@ def test_every_plot_is_valid_svg_with_its_labels(run: Any) -> None:
         "calibration": (plots.reliability(run.results.calibration), ["student: ECE 10.0 points"]),
         "confusions": (plots.phone_confusions(run.results.confusions), ["IH as IY", "Z as S", "ensemble"]),
         "agreement": (plots.teacher_agreement(run.results.agreement[0]), ["teacher-02", "30.0", "2"]),
+        "number of teachers": (plots.teacher_gain(run.results.teacher_gain[0]), ["nets averaged", "1", "2"]),
+        "sizes": (plots.sizes(run.results, "test"), ["parameters", "1.2 M", "3.6 M", "student"]),
         "speakers": (plots.speaker_wer(run.words, run.speakers), ["speaker0", "speaker9"]),
     }
     for name, (figure, labels) in figures.items():
@@ -48,6 +50,18 @@ def test_points_stand_at_the_means(run: Any) -> None:
     wer_axes = plots.rates_by_system(run.results, "test").axes[1]
     dots = [line.get_xdata()[0] for line in wer_axes.lines if line.get_marker() == "o"]
     assert [round(float(dot), 6) for dot in dots] == [6.0, 4.0, 4.5]
+
+
+def test_gain_stands_at_its_accuracies_and_sizes_at_their_rates(run: Any) -> None:
+    line = plots.teacher_gain(run.results.teacher_gain[0]).axes[0].lines[0]
+    assert [(int(x), round(float(y), 6)) for x, y in line.get_xydata()] == [(1, 59.0), (2, 61.0)]
+    (axes,) = plots.sizes(run.results, "test").axes
+    dots = [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    assert [(int(x), round(float(y), 6)) for x, y in dots] == [
+        (1_200_000, 6.0),
+        (3_600_000, 4.0),
+        (1_200_000, 4.5),
+    ]
 
 
 def test_chosen_cell_is_framed(run: Any) -> None:
