@@ -34,6 +34,7 @@ from asr_kd.train.together import fit_together
 
 _DEV_BATCH = 2048
 _POOL_FRAMES = 4_000_000
+_ALONE = "for train.together joins teachers of architecture dnn that differ in their seeds alone, on one rank"
 
 
 class WindowConfig(Settings):
@@ -202,6 +203,9 @@ def train_nets(trainings: Sequence[NetTraining]) -> list[ModelCard]:
     ):
         results = fit_together(trainers)
     else:
+        for training in trainings:
+            if training.config.train.together:
+                say(f"{training.folder.name}: trained by itself, {_ALONE}")
         results = [trainer.run() for trainer in trainers]
     return [
         training.keep(trainer, result)

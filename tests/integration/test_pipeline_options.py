@@ -68,7 +68,9 @@ def test_nets_realign(work: Path) -> None:
     assert sum(after["pdf_counts"]) == sum(before["pdf_counts"])
 
 
-def test_teachers_trained_together_are_those_trained_by_themselves(work: Path, tmp_path: Path) -> None:
+def test_teachers_trained_together_are_those_trained_by_themselves(
+    work: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(work, tmp_path / "other")
     together = ("teachers.count=3", "train.together=true")
     _pipeline(work, *together).run("teachers", "teachers")
@@ -83,6 +85,9 @@ def test_teachers_trained_together_are_those_trained_by_themselves(work: Path, t
             assert torch.allclose(a, b, atol=0.01)
     first, second, _ = models[work]
     assert not torch.allclose(first.net.output.weight, second.net.output.weight, atol=0.01)
+    assert "trained by itself" not in capfd.readouterr().err
+    _pipeline(tmp_path / "other", "teachers.count=4", "train.together=true").run("teachers", "teachers")
+    assert "teacher-04: trained by itself" in capfd.readouterr().err
 
 
 def test_teachers_that_differ_make_one_geometric_ensemble(work: Path) -> None:
