@@ -55,7 +55,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for shape in arguments.shapes:
         layers, units = map(int, shape.split("x"))
-        models = _teachers(arguments.teachers, layers, units, arguments.senones)
+        models = random_teachers(arguments.teachers, layers, units, arguments.senones)
         exact = _dense(models, arguments.precisions[0])
         for precision in arguments.precisions:
             row, profile = _measure(models, precision, arguments.batches, arguments.repeats)
@@ -94,7 +94,9 @@ def _measure(
     )
 
 
-def _teachers(number: int, layers: int, units: int, num_senones: int) -> list[AcousticModel]:
+def random_teachers(
+    number: int, layers: int, units: int, num_senones: int, device: str = "cpu"
+) -> list[AcousticModel]:
     """Return nets with random weights that agree on much: their output layers differ by a third."""
     card = ModelCard(
         architecture=ArchitectureConfig(options={"hidden_layers": layers, "units": units}),
@@ -108,19 +110,22 @@ def _teachers(number: int, layers: int, units: int, num_senones: int) -> list[Ac
         log_prior=[],
     )
     torch.manual_seed(0)
-    first = card.build_net()
-    common = nn.Linear(units, num_senones)
-    nn.init.normal_(common.weight, std=5 / units**0.5)
-    models = []
-    for _ in range(number):
-        net = card.build_net()
-        net.load_state_dict(first.state_dict())
-        with torch.no_grad():
-            for parameter in net.parameters():
-                parameter.add_(0.1 * parameter.std().nan_to_num() * torch.randn_like(parameter))
-            net.output.weight.copy_(common.weight + 0.3 * torch.randn_like(common.weight) * 5 / units**0.5)
-        models.append(AcousticModel(net.eval(), card, ""))
-    return models
+    with torch.device(device):
+        first = card.build_net()
+        common = nn.Linear(units, num_senones)
+        nn.init.normal_(common.weight, std=5 / units**0.5)
+        return [AcousticModel(_near(first, common, card).eval(), card, "") for _ in range(number)]
+
+
+def _near(first: nn.Module, common: nn.Linear, card: ModelCard) -> nn.Module:
+    net = card.build_net()
+    net.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.1 * parameter.std().nan_to_num() * torch.randn_like(parameter))
+        scale = 0.3 * 5 / common.in_features**0.5
+        net.output.weight.copy_(common.weight + scale * torch.randn_like(common.weight))
+    return net
 
 
 def _labeller(models: list[AcousticModel], precision: Precision, code: CodeConfig) -> Labeller:
@@ -128,17 +133,17 @@ def _labeller(models: list[AcousticModel], precision: Precision, code: CodeConfi
     return Labeller(models, ["x"] * len(models), [target], precision=precision)
 
 
-def _features(seed: int) -> list[torch.Tensor]:
+def smooth_features(seed: int, num_utterances: int) -> list[torch.Tensor]:
+    """Return noise that changes slowly, as features of speech do, one ``[T, D]`` an utterance."""
     generator = torch.Generator().manual_seed(seed)
-    # Features of speech change slowly.
-    steps = torch.randn(BATCH_FRAMES // UTTERANCE, UTTERANCE, DIM, generator=generator)
+    steps = torch.randn(num_utterances, UTTERANCE, DIM, generator=generator)
     return list((0.3 * steps.cumsum(1)).sub_(steps.mean(1, keepdim=True)).clamp_(-3, 3))
 
 
 def _label(labeller: Labeller, folder: Path, num_senones: int, num_batches: int) -> None:
     with ShardSetWriter(folder, benchmark_facts(num_senones, CODE), 4 * BATCH_FRAMES) as writer:
         for number in range(num_batches):
-            features = _features(number)
+            features = smooth_features(number, BATCH_FRAMES // UTTERANCE)
             keys = [f"{number}-{each}" for each in range(len(features))]
             (coded,) = labeller.label({"x": features}, keys)
             for key, frames, each in zip(keys, features, coded, strict=True):
@@ -148,7 +153,7 @@ def _label(labeller: Labeller, folder: Path, num_senones: int, num_batches: int)
 def _dense(models: list[AcousticModel], precision: Precision) -> torch.Tensor:
     """Return the log of the mean posteriors of one utterance, float32 ``[T, S]``."""
     labeller = _labeller(models, precision, Dense())
-    (coded,) = labeller.label({"x": _features(0)[:1]}, ["a"])
+    (coded,) = labeller.label({"x": smooth_features(0, 1)}, ["a"])
     code = DenseCode(Dense(), models[0].card.num_senones)
     return code.log_posteriors([coded[0].mean], [UTTERANCE])
 

@@ -227,10 +227,11 @@ class _KeptRows:
 
     def finish(self, lengths: Sequence[int], keys: Sequence[str]) -> list[bytes]:
         assert sum(lengths) == self._num_rows
-        frames, ids, codes, *tails = (torch.cat(column) for column in zip(*self._parts, strict=True))
+        # Packing is many small steps: not for a GPU.
+        frames, ids, codes, *tails = (torch.cat(column).cpu() for column in zip(*self._parts, strict=True))
         ends = torch.tensor(lengths).cumsum(0)
         # The entries' frames rise.
-        last = torch.searchsorted(frames, ends.to(frames.device)).tolist()
+        last = torch.searchsorted(frames, ends).tolist()
         data = []
         for begin, end, after, length in zip([0, *last[:-1]], last, ends.tolist(), lengths, strict=True):
             first = after - length

@@ -34,6 +34,7 @@ Precision = Literal["fp32", "bf16"]
 
 _LOGITS_AT_ONCE = 1 << 22
 """Of one net: 300 rows of 14,000 senones. Matrix products want more rows, caches want fewer."""
+_LOGITS_AT_ONCE_ON_GPU = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class Labeller:
             for target, code in zip(self._targets, self._codes, strict=True)
         ]
         hidden = self._hidden(features)
-        num_rows = max(1, _LOGITS_AT_ONCE // self._num_senones)
+        at_once = _LOGITS_AT_ONCE if self._device.type == "cpu" else _LOGITS_AT_ONCE_ON_GPU
+        num_rows = max(1, at_once // self._num_senones)
         for first in range(0, sum(lengths), num_rows):
             rows = [each[first : first + num_rows] for each in hidden]
             self._label_rows(rows, encoders)
@@ -125,8 +127,9 @@ class Labeller:
         hidden = []
         for place, net in zip(self._inputs, self._nets, strict=True):
             if place not in windows:
-                pool = FramePool(features[place[0]], {}, place[1])
-                windows[place] = pool.gather(torch.arange(len(pool))).windows.to(self._device)
+                # Moved before the gather, which makes 26 frames of each.
+                pool = FramePool([each.to(self._device) for each in features[place[0]]], {}, place[1])
+                windows[place] = pool.gather(torch.arange(len(pool), device=self._device)).windows
             hidden.append(net.hidden(windows[place]))
         return hidden
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from asr_kd.am.fused_cross_entropy import RowLosses, SparseTargets, is_fused_on, replace_by_gradient
+from asr_kd.am.row_chunks import row_chunks
 from asr_kd.distill.soft_cross_entropy import soft_cross_entropy_gradient, soft_cross_entropy_rows
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import AsrKdError
 
 NO_LABEL = -1
 """The pdf_id of a frame without a hard label, such as one of transfer audio."""
-
-_CHUNK_ELEMENTS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _check(logits: Tensor, soft: SoftTargets, pdf_ids: Tensor, temperature: floa
 
 
 class _DistillationLoss(torch.autograd.Function):
-    """Total, soft and hard term, chunk by chunk: nothing of the logits' size is made but the gradient.
+    """Total, soft and hard term: nothing of the logits' size is made but the gradient.
 
     That one is made with the loss, so that the logits are read and normalised once.
     """
@@ -106,28 +106,21 @@ class _DistillationLoss(torch.autograd.Function):
         weights: tuple[float | Tensor, float | Tensor],
         overwrite: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        # Made before the chunks: small tensors that outlive a chunk would leave holes in the heap behind it.
-        soft_rows, hard_rows = torch.zeros(2, len(logits), device=logits.device).unbind()
         num_labels = (labels != NO_LABEL).sum().clamp_min(1)
         soft_weight, hard_weight = weights
-        soft_scale = soft_weight / (temperature * len(logits))
-        gradient = None
-        if ctx.needs_input_grad[0]:
-            # Not detach(), whose writes would count as a change of what the net returned.
-            gradient = logits.data if overwrite else torch.empty_like(logits)
-        for rows in _chunks(logits):
-            chunk, targets = logits[rows].float(), soft.rows(rows)
-            scaled = chunk / temperature
-            terms = soft_cross_entropy_rows(scaled, targets)
-            soft_rows[rows] = terms.loss
-            known = terms.log_sum if temperature == 1 else None
-            hard_rows[rows], label_log_sum = _hard_rows(chunk, labels[rows], known)
-            if gradient is not None:
-                part = soft_cross_entropy_gradient(scaled, targets, terms).mul_(soft_scale)
-                _add_hard_gradient(part, chunk, labels[rows], label_log_sum, hard_weight / num_labels)
-                gradient[rows] = part
+        scales = _Scales(soft_weight / (temperature * len(logits)), hard_weight / num_labels)
+        needs_gradient = ctx.needs_input_grad[0]
+        if needs_gradient and soft.ids is not None and is_fused_on(logits.device):
+            gradient = logits.data if overwrite else logits.detach().clone()
+            rows = _fused_rows(gradient, soft, labels, temperature, scales)
+        else:
+            gradient = None
+            if needs_gradient:
+                # Not detach(), whose writes would count as a change of what the net returned.
+                gradient = logits.data if overwrite else torch.empty_like(logits)
+            rows = _chunked_rows(logits, soft, labels, temperature, scales, gradient)
         ctx.gradient, ctx.used = gradient, False
-        soft_term, hard_term = soft_rows.mean(), hard_rows.sum() / num_labels
+        soft_term, hard_term = rows.soft.mean(), rows.hard.sum() / num_labels
         ctx.mark_non_differentiable(soft_term, hard_term)
         return soft_weight * soft_term + hard_weight * hard_term, soft_term, hard_term
 
@@ -142,15 +135,54 @@ class _DistillationLoss(torch.autograd.Function):
         return gradient, None, None, None, None, None
 
 
-def _chunks(logits: Tensor) -> list[slice]:
-    num_rows = max(1, _CHUNK_ELEMENTS // logits.shape[1])
-    return [slice(first, first + num_rows) for first in range(0, len(logits), num_rows)]
+class _Scales(NamedTuple):
+    """What a row's soft and hard gradient are multiplied with; tensors are not read."""
+
+    soft: float | Tensor
+    hard: Tensor
+
+
+def _fused_rows(
+    logits: Tensor, soft: SoftTargets, labels: Tensor, temperature: float, scales: _Scales
+) -> RowLosses:
+    """Return the losses of the rows; their gradient is written over the logits."""
+    assert soft.ids is not None
+    soft_scale = scales.soft
+    if not isinstance(soft_scale, Tensor):
+        soft_scale = torch.full((), soft_scale, device=logits.device)
+    targets = SparseTargets(soft.probs, soft.ids, soft.tail)
+    return replace_by_gradient(logits, labels, targets, temperature, soft_scale, scales.hard)
+
+
+def _chunked_rows(
+    logits: Tensor,
+    soft: SoftTargets,
+    labels: Tensor,
+    temperature: float,
+    scales: _Scales,
+    gradient: Tensor | None,
+) -> RowLosses:
+    """Return the losses of the rows, and fill the gradient, chunk by chunk."""
+    # Made before the chunks: small tensors that outlive a chunk would leave holes in the heap behind it.
+    losses = RowLosses(*torch.zeros(2, len(logits), device=logits.device).unbind())
+    for rows in row_chunks(logits):
+        chunk, targets = logits[rows].float(), soft.rows(rows)
+        scaled = chunk / temperature
+        terms = soft_cross_entropy_rows(scaled, targets)
+        losses.soft[rows] = terms.loss
+        known = terms.log_sum if temperature == 1 else None
+        losses.hard[rows], label_log_sum = _hard_rows(chunk, labels[rows], known)
+        if gradient is not None:
+            part = soft_cross_entropy_gradient(scaled, targets, terms).mul_(scales.soft)
+            _add_hard_gradient(part, chunk, labels[rows], label_log_sum, scales.hard)
+            gradient[rows] = part
+    return losses
 
 
 def _hard_rows(logits: Tensor, labels: Tensor, log_sum: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return ``-log p_1,y``, 0 without a label, and ``logsumexp(logits)``, both ``[C]``."""
     labelled = labels != NO_LABEL
-    if not bool(labelled.any()):
+    if _is_none(labelled):
         zeros = logits.new_zeros(len(logits))
         return zeros, zeros
     if log_sum is None:
@@ -164,8 +196,13 @@ def _add_hard_gradient(
 ) -> None:
     """Add ``scale * (p_1 - onehot(y))`` to the rows that have a label."""
     labelled = labels != NO_LABEL
-    if not bool(labelled.any()):
+    if _is_none(labelled):
         return
     row_scale = torch.where(labelled, scale, 0.0)[:, None]  # [C, 1]
     gradient.addcmul_((logits - log_sum[:, None]).exp_(), row_scale)
     gradient.scatter_add_(1, labels.clamp_min(0)[:, None], -row_scale)
+
+
+def _is_none(labelled: Tensor) -> bool:
+    """Return whether no row is known to have a label; a GPU is not waited for to learn it."""
+    return labelled.device.type == "cpu" and not bool(labelled.any())

@@ -103,7 +103,7 @@ def soft_cross_entropy_gradient(scaled: Tensor, soft: SoftTargets, terms: RowTer
 
 def _without_padding(ids: Tensor, probs: Tensor) -> _Entries:
     padding = probs <= 0
-    if not bool(padding.any()):
+    if padding.device.type == "cpu" and not bool(padding.any()):  # a GPU is not waited for
         return _Entries(ids, probs)
     # A row's most probable entry: doubled ids then carry equal values, in whatever order they are written.
     best = probs.argmax(1, keepdim=True)

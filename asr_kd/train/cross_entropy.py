@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Rows of so many values stay in a processor's cache from one operation to the next.
-_CHUNK_ELEMENTS = 1 << 18
+from asr_kd.am.fused_cross_entropy import is_fused_on, replace_by_gradient
+from asr_kd.am.row_chunks import row_chunks
 
 
 def hard_cross_entropy(logits: Tensor, pdf_ids: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ def hard_cross_entropy(logits: Tensor, pdf_ids: Tensor) -> Tensor:
         logits: ``[B, S]``.
         pdf_ids: ``[B]``.
     """
-    if logits.device.type != "cpu" or not logits.requires_grad:
+    if not logits.requires_grad:
         return nn.functional.cross_entropy(logits.float(), pdf_ids)
     apply: Any = _HardCrossEntropy.apply
     loss: Tensor = apply(logits, pdf_ids)
@@ -27,21 +27,12 @@ def hard_cross_entropy(logits: Tensor, pdf_ids: Tensor) -> Tensor:
 
 
 class _HardCrossEntropy(torch.autograd.Function):
-    """The gradient is made with the loss, chunk by chunk, so that the logits are read once."""
+    """The gradient is made with the loss, so that the logits are read once."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, pdf_ids: Tensor) -> Tensor:
-        gradient = torch.empty_like(logits)
-        losses = torch.empty(len(logits))
-        num_rows = max(1, _CHUNK_ELEMENTS // logits.shape[1])
-        for first in range(0, len(logits), num_rows):
-            rows = slice(first, first + num_rows)
-            labels = pdf_ids[rows, None]
-            log_probs = logits[rows].float().log_softmax(1)
-            losses[rows] = -log_probs.gather(1, labels)[:, 0]
-            probs = log_probs.exp_()
-            probs.scatter_add_(1, labels, probs.new_full((1, 1), -1.0).expand(labels.shape))
-            gradient[rows] = probs.div_(len(logits))
+        fused = is_fused_on(logits.device)
+        losses, gradient = (_in_one_kernel if fused else _by_chunks)(logits, pdf_ids)
         ctx.save_for_backward(gradient)
         return losses.mean()
 
@@ -49,4 +40,27 @@ class _HardCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
-        return (gradient if float(scale) == 1.0 else gradient * scale), None
+        # A GPU is not waited for to learn whether this can be left out.
+        is_one = scale.device.type == "cpu" and float(scale) == 1.0
+        return (gradient if is_one else gradient * scale), None
+
+
+def _in_one_kernel(logits: Tensor, pdf_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the losses ``[B]`` and the gradient of their mean ``[B, S]``."""
+    gradient = logits.detach().clone()
+    scale = torch.full((), 1 / len(logits), device=logits.device)
+    return replace_by_gradient(gradient, pdf_ids, None, 1.0, scale, scale).hard, gradient
+
+
+def _by_chunks(logits: Tensor, pdf_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what :func:`_in_one_kernel` does."""
+    gradient = torch.empty_like(logits)
+    losses = torch.empty(len(logits), device=logits.device)
+    for rows in row_chunks(logits):
+        labels = pdf_ids[rows, None]
+        log_probs = logits[rows].float().log_softmax(1)
+        losses[rows] = -log_probs.gather(1, labels)[:, 0]
+        probs = log_probs.exp_()
+        probs.scatter_add_(1, labels, probs.new_full((1, 1), -1.0).expand(labels.shape))
+        gradient[rows] = probs.div_(len(logits))
+    return losses, gradient

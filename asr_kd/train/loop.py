@@ -203,6 +203,7 @@ class Trainer:
             if self.batch < self.train.batches_per_epoch and self._is_save_due():
                 self._save()
         means = self._means()
+        self.seconds = time.monotonic() - start  # A GPU has finished only now.
         accuracy, dev_cross_entropy = self.evaluate()
         return EpochLog(
             epoch=self.epoch + 1,

@@ -104,7 +104,7 @@ def test_high_temperature_limit_is_squared_error_of_logits():
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_value_and_gradient_equal_the_dense_loss(temperature, sparse, overwrite, monkeypatch):
-    monkeypatch.setattr("asr_kd.distill.loss._CHUNK_ELEMENTS", 7 * 23)  # chunks that do not divide the batch
+    monkeypatch.setattr("asr_kd.am.row_chunks._ELEMENTS", 7 * 23)  # chunks that do not divide the batch
     logits, q, pdf_ids = random_case()
     expected = dense_reference(logits, q, pdf_ids, temperature, 0.7, 0.5)
     (gradient,) = torch.autograd.grad(expected, logits)
