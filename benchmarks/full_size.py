@@ -25,11 +25,12 @@ from torch import nn
 from asr_kd.am.dnn import Dnn, DnnConfig, matmul_flop_per_frame
 from asr_kd.data.windows import Batch, BatchSource, ContextWindow
 from asr_kd.distill.kept_code import Threshold
-from asr_kd.distill.labelling import CodedPosteriors, Labeller, LabelTarget
+from asr_kd.distill.labelling import ChosenPosteriors, Labeller, LabelTarget
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.in_order import map_in_order
+from asr_kd.stages.labelling import packing
 from asr_kd.stages.student import DistillationLoss, StudentConfig
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import Loss, cross_entropy, fit
@@ -84,7 +85,7 @@ def main() -> None:
     parser.add_argument("--teachers", type=int, default=PAPER_TEACHERS)
     parser.add_argument("--frames", type=int, default=400_000)
     parser.add_argument("--label-batch", type=int, default=2048)
-    parser.add_argument("--threads", type=int, nargs="+", default=[2])
+    parser.add_argument("--processes", type=int, nargs="+", default=[8], help="that pack what is chosen")
     parser.add_argument("--batches", type=int, nargs="+", default=[8192, 16_384])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--profile", action="store_true", help="print the student's kernels")
@@ -136,41 +137,59 @@ def _labelling(sizes: Sizes, arguments: argparse.Namespace, folder: Path) -> flo
     num_batches = max(arguments.frames // (per_batch * UTTERANCE), 1)
     features = [smooth_features(number, per_batch) for number in range(num_batches)]
     best = 0.0
-    print("| labelling, threads | TFLOP/s | share of the product | frames/s |\n|---|---|---|---|")
-    for turn, threads in enumerate([arguments.threads[0], *arguments.threads]):
-        target = folder / ("shards" if turn == len(arguments.threads) else f"shards-{turn}")
-        count = num_batches if turn == len(arguments.threads) else max(num_batches // 2, 1)
+    print("| labelling | TFLOP/s | share of the product | frames/s |\n|---|---|---|---|")
+    choose = _Choose(labeller, features)
+    for turn, processes in enumerate([1, 0, *arguments.processes]):
+        count = num_batches if turn > len(arguments.processes) else max(num_batches // 2, 1)
         peak = product_flops(arguments.device)
         start = time.perf_counter()
-        _write(labeller, features[:count], sizes.senones, target, threads)
-        rate = count * per_batch * UTTERANCE / (time.perf_counter() - start)
+        if processes:
+            seconds = _write(choose, count, sizes.senones, folder / f"shards-{turn}", processes)
+        else:
+            with ThreadPoolExecutor(2) as executor:
+                list(map_in_order(executor, choose, range(count), 3))
+            seconds = time.perf_counter() - start
+        rate = count * per_batch * UTTERANCE / seconds
         if turn:  # the first one warms up
-            best = max(best, rate)
-            print(
-                f"| {threads} | {rate * flop / 1e12:.1f} of {peak / 1e12:.1f} | "
-                f"{100 * rate * flop / peak:.0f} % | {rate:,.0f} |",
-                flush=True,
-            )
+            best = max(best, rate if processes else 0.0)
+            how = f"packed in {processes} processes, written" if processes else "choice alone"
+            flops = f"{rate * flop / 1e12:.1f} of {peak / 1e12:.1f} | {100 * rate * flop / peak:.0f} %"
+            print(f"| {how} | {flops} | {rate:,.0f} |", flush=True)
+    (folder / f"shards-{turn}").rename(folder / "shards")
     return best
 
 
-def _write(
-    labeller: Labeller, features: list[list[torch.Tensor]], num_senones: int, folder: Path, threads: int
-) -> None:
-    def label(number: int) -> tuple[int, list[CodedPosteriors]]:
-        keys = [f"{number}-{each}" for each in range(len(features[number]))]
-        return number, labeller.label({"x": features[number]}, keys)[0]
+class _Choose:
+    """Runs the nets on one batch of the features."""
 
+    def __init__(self, labeller: Labeller, features: list[list[torch.Tensor]]) -> None:
+        self._labeller = labeller
+        self.features = features
+
+    def __call__(self, number: int) -> ChosenPosteriors:
+        torch.set_num_threads(1)
+        keys = [f"{number}-{each}" for each in range(len(self.features[number]))]
+        return self._labeller.choose({"x": self.features[number]}, keys)
+
+
+def _write(choose: _Choose, count: int, num_senones: int, folder: Path, processes: int) -> float:
+    """Label and write some batches; return the seconds that it took, less the start of processes."""
     with (
         ShardSetWriter(folder, benchmark_facts(num_senones, CODE), SHARD_FRAMES) as writer,
-        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor,
+        packing(processes) as pack,
+        ThreadPoolExecutor(2) as executor,
     ):
-        for number, coded in map_in_order(executor, label, range(len(features)), threads + 1):
+        list(pack(choose(0) for _ in range(2 * processes)))
+        start = time.perf_counter()
+        chosen = map_in_order(executor, choose, range(count), 3)
+        for number, (coded,) in enumerate(pack(chosen)):
             generator = torch.Generator().manual_seed(number)
             for place, each in enumerate(coded):
                 pdf_ids = torch.randint(num_senones, (UTTERANCE,), generator=generator)
-                writer.add_coded("train", f"{number}-{place}", features[number][place], pdf_ids, each.mean)
+                features = choose.features[number][place]
+                writer.add_coded("train", f"{number}-{place}", features, pdf_ids, each.mean)
         writer.finish()
+        return time.perf_counter() - start
 
 
 def _training(

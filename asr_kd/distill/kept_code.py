@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from asr_kd.distill.bits import Data
+from asr_kd.distill.bits import Array, Data
 from asr_kd.distill.damage import Damage
 from asr_kd.distill.entries import PADDING, Entries, entries_in_rows
 from asr_kd.distill.largest import largest
@@ -215,6 +215,8 @@ class KeptCode:
 class _KeptRows:
     """Chooses senones part by part, so that no dense row is kept, and packs utterance by utterance."""
 
+    is_light = True
+
     def __init__(self, code: KeptCode) -> None:
         self._code = code
         self._parts: list[list[Tensor]] = []
@@ -222,13 +224,18 @@ class _KeptRows:
 
     def add(self, log_q: Tensor) -> None:
         frames, *rest = self._code.select(log_q)
-        self._parts.append([frames + self._num_rows, *rest])
+        # Packing is many small steps: not for a GPU.
+        self._parts.append([part.cpu() for part in (frames + self._num_rows, *rest)])
         self._num_rows += len(log_q)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not torch's way of giving tensors to a process, which has a file for each.
+        columns = [torch.cat(column).numpy() for column in zip(*self._parts, strict=True)]
+        return _restored, (self._code.config, self._code.num_senones, columns, self._num_rows)
 
     def finish(self, lengths: Sequence[int], keys: Sequence[str]) -> list[bytes]:
         assert sum(lengths) == self._num_rows
-        # Packing is many small steps: not for a GPU.
-        frames, ids, codes, *tails = (torch.cat(column).cpu() for column in zip(*self._parts, strict=True))
+        frames, ids, codes, *tails = (torch.cat(column) for column in zip(*self._parts, strict=True))
         ends = torch.tensor(lengths).cumsum(0)
         # The entries' frames rise.
         last = torch.searchsorted(frames, ends).tolist()
@@ -238,3 +245,12 @@ class _KeptRows:
             entries = Entries(frames[begin:end] - first, ids[begin:end], codes[begin:end])
             data.append(self._code.pack(entries, [tail[first:after] for tail in tails], length))
         return data
+
+
+def _restored(
+    config: TopK | Nucleus | Threshold, num_senones: int, columns: Sequence[Array], num_rows: int
+) -> _KeptRows:
+    rows = _KeptRows(KeptCode(config, num_senones))
+    rows._parts = [[torch.from_numpy(column) for column in columns]]
+    rows._num_rows = num_rows
+    return rows

@@ -25,6 +25,7 @@ from asr_kd.distill.ensemble import (
     mean_weights,
     tempered_log_posteriors,
 )
+from asr_kd.distill.fused_mean import is_fused_mean_on, log_mean_softmax
 from asr_kd.distill.row_encoder import RowEncoder
 from asr_kd.distill.shard_sample import teacher_key
 from asr_kd.distill.sparse import CodeConfig, PosteriorCode, make_code
@@ -65,6 +66,30 @@ class CodedPosteriors:
     teachers: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True)
+class ChosenPosteriors:
+    """What is stored of some utterances, before it is packed.
+
+    Attributes:
+        encoders: Of each target.
+        lengths: Frames of each utterance.
+        keys: Of each utterance.
+    """
+
+    encoders: Sequence[_Encoders]
+    lengths: Sequence[int]
+    keys: Sequence[str]
+
+    @property
+    def is_light(self) -> bool:
+        """Whether another process may as well pack it."""
+        return all(encoder.mean.is_light for encoder in self.encoders)
+
+    def pack(self) -> list[list[CodedPosteriors]]:
+        """Return what is stored of the utterances, for each target."""
+        return [each.finish(self.lengths, self.keys) for each in self.encoders]
+
+
 class Labeller:
     """Labels utterances with the mean of some teachers.
 
@@ -97,12 +122,17 @@ class Labeller:
         self._num_senones = models[0].card.num_senones
         self._codes = [make_code(target.code, self._num_senones) for target in targets]
         self._device = next(models[0].net.parameters()).device
+        self._is_fused = is_fused_mean_on(self._device, self._num_senones)
 
-    @torch.inference_mode()
     def label(
         self, features: Mapping[str, Sequence[Tensor]], keys: Sequence[str]
     ) -> list[list[CodedPosteriors]]:
-        """Return what is stored of some utterances, for each target.
+        """Return what is stored of some utterances, for each target; see :meth:`choose`."""
+        return self.choose(features, keys).pack()
+
+    @torch.inference_mode()
+    def choose(self, features: Mapping[str, Sequence[Tensor]], keys: Sequence[str]) -> ChosenPosteriors:
+        """Run the nets and choose what is stored of some utterances.
 
         Args:
             features: For each feature key the features ``[T, D]`` of every utterance, float32.
@@ -119,7 +149,7 @@ class Labeller:
         for first in range(0, sum(lengths), num_rows):
             rows = [each[first : first + num_rows] for each in hidden]
             self._label_rows(rows, encoders)
-        return [each.finish(lengths, keys) for each in encoders]
+        return ChosenPosteriors(encoders, lengths, keys)
 
     def _hidden(self, features: Mapping[str, Sequence[Tensor]]) -> list[Tensor]:
         """Return what each net's output layer sees ``[B, H]``; windows are gathered once for all nets."""
@@ -134,6 +164,9 @@ class Labeller:
         return hidden
 
     def _label_rows(self, rows: Sequence[Tensor], encoders: Sequence[_Encoders]) -> None:
+        if self._is_fused and not any(self._needs_logarithms(each) for each in encoders):
+            self._label_rows_together(rows, encoders)
+            return
         means = [self._mean(each) for each in encoders]
         for number, (net, hidden) in enumerate(zip(self._nets, rows, strict=True)):
             logits = net.logits(hidden)
@@ -143,8 +176,22 @@ class Labeller:
         for mean, encoder in zip(means, encoders, strict=True):
             encoder.mean.add(_finite(mean.log_q()))
 
+    def _label_rows_together(self, rows: Sequence[Tensor], encoders: Sequence[_Encoders]) -> None:
+        """Keep all nets' logits, from which one kernel makes a mean."""
+        shape = len(self._nets), len(rows[0]), self._num_senones
+        logits = torch.empty(shape, dtype=self._nets[0].dtype, device=self._device)
+        for number, (net, hidden) in enumerate(zip(self._nets, rows, strict=True)):
+            net.logits(hidden, out=logits[number])
+        for encoder in encoders:
+            encoder.mean.add(_finite(log_mean_softmax(logits, self._shares, encoder.ratio)))
+            for number, own in enumerate(logits):
+                encoder.add_teacher(number, own)
+
+    def _needs_logarithms(self, encoder: _Encoders) -> bool:
+        return self._averaging == "geometric" or len(self._nets) == 1 or encoder.needs_far_tail
+
     def _mean(self, encoder: _Encoders) -> _LinearMean | _LogMean:
-        if self._averaging == "geometric" or len(self._nets) == 1 or encoder.needs_far_tail:
+        if self._needs_logarithms(encoder):
             return _LogMean(encoder.ratio, self._averaging, self._weights)
         return _LinearMean(encoder.ratio, self._shares)
 
@@ -194,13 +241,19 @@ class _Net:
         units: Tensor = self._trunk(values.bfloat16() if self._is_half else values)
         return torch.cat([units, units.new_ones(len(units), 1)], dim=1)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits ``[R, S]`` of some rows, divided by the temperature."""
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the logits of a net whose layers are known."""
+        return torch.bfloat16 if self._is_half else torch.float32
+
+    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the logits ``[R, S]`` of some rows, divided by the temperature, also in a tensor given."""
         if self._trunk is not None:
-            return hidden @ self._output
+            return torch.mm(hidden, self._output, out=out)
         with torch.autocast(self._device_type, torch.bfloat16, enabled=self._is_half):
             logits: Tensor = self._net(hidden)
-        return logits / self._temperature
+        scaled = logits / self._temperature
+        return scaled if out is None else out.copy_(scaled)
 
 
 class _LogMean:

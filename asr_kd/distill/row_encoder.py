@@ -10,7 +10,14 @@ from torch import Tensor
 
 
 class RowEncoder(Protocol):
-    """Takes the rows of several utterances, one after another, and returns the bytes of each."""
+    """Takes the rows of several utterances, one after another, and returns the bytes of each.
+
+    Attributes:
+        is_light: Whether what it holds is small and in the host's memory; it can be pickled then, and
+            another process may finish it.
+    """
+
+    is_light: bool
 
     def add(self, log_q: Tensor) -> None:
         """Take the next rows ``[T, S]`` of log posteriors; utterances may begin and end anywhere in them."""
@@ -25,6 +32,8 @@ class WholeRows:
     Args:
         encode: Returns the bytes of an utterance's log posteriors, given its key.
     """
+
+    is_light = False
 
     def __init__(self, encode: Callable[[Tensor, str], bytes]) -> None:
         self._encode = encode

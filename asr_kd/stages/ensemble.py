@@ -81,7 +81,7 @@ class EnsembleConfig(Settings):
             and changes the posteriors.
         further: More shard sets by name, in ``shards-NAME/``, at other temperatures or in other codes; the
             nets run once for all of them.
-        num_processes: That label at a time; None takes one a core, and one in all on a GPU.
+        num_processes: That label, or pack what a GPU has chosen; None: one a core, at most 8 with a GPU.
     """
 
     averaging: Averaging = "arithmetic"

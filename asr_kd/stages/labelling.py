@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from asr_kd.align.pool import worker_pool
 from asr_kd.data.frame_store import FRAMES_FILE
-from asr_kd.distill.labelling import CodedPosteriors, Labeller, LabelTarget, Precision
+from asr_kd.distill.labelling import ChosenPosteriors, CodedPosteriors, Labeller, LabelTarget, Precision
 from asr_kd.in_order import map_in_order
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.torch_threads import one_torch_thread
@@ -27,6 +28,9 @@ BATCH_FRAMES = 2048
 A batch is labelled as a whole even when a part of it is stored already: a row's last bits depend on how many
 rows a product has.
 """
+
+_MOST_PACKERS = 8
+_GPU_THREADS = 2  # One makes the next batch ready while the GPU works on the other's.
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,17 @@ class LabelWorker:
 
     def __call__(self, task: LabelTask) -> Labels:
         """Return what is stored."""
+        return self.choose(task).pack()
+
+    def choose(self, task: LabelTask) -> ChosenPosteriors:
+        """Return what is stored, before it is packed."""
         features = {key: stored.read() for key, stored in task.features.items()}
-        return self._labeller.label(features, task.keys)
+        return self._labeller.choose(features, task.keys)
 
 
 def default_processes(device: str) -> int:
-    """Return how many processes label: one on a GPU, else one a core."""
-    return usable_cores() if device == "cpu" else 1
+    """Return how many processes label, or pack what a GPU has chosen."""
+    return usable_cores() if device == "cpu" else min(max(usable_cores() - _GPU_THREADS, 1), _MOST_PACKERS)
 
 
 @contextmanager
@@ -113,26 +121,62 @@ def labelling(
 ) -> Iterator[Callable[[Iterable[LabelTask]], Iterator[Labels]]]:
     """Yield a function that maps tasks to labels, in order, while the caller writes those of earlier tasks.
 
-    On a CPU each process computes with one thread, so that results come out the same bits.
+    On a CPU each process computes with one thread, so that results come out the same bits. A GPU is kept
+    busy by threads of this process, and processes pack what it has chosen.
 
     Args:
-        arguments: Of the worker in each process.
+        arguments: Of the worker.
         num_processes: One works in threads of this process.
     """
-    if num_processes > 1:
+    if arguments.device == "cpu" and num_processes > 1:
         with worker_pool(num_processes, _process_worker, os.getpid(), arguments) as run:
             yield run
         return
     worker = LabelWorker(arguments)
-    num_threads = 1
-    if arguments.device != "cpu":
-        num_threads = 2  # One packs bytes while the other keeps the device busy.
+    if arguments.device == "cpu":
+        with _threads(1) as executor:
+            yield lambda tasks: map_in_order(executor, worker, tasks, 2)
+        return
+    with packing(num_processes) as pack, _threads(_GPU_THREADS) as executor:
+        yield lambda tasks: pack(map_in_order(executor, worker.choose, tasks, _GPU_THREADS + 1))
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[ThreadPoolExecutor]:
     with (
         one_torch_thread(),
         # Each thread has a setting of its own.
-        ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as executor,
+        ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,)) as executor,
     ):
-        yield lambda tasks: map_in_order(executor, worker, tasks, num_threads + 1)
+        yield executor
+
+
+@contextmanager
+def packing(num_processes: int) -> Iterator[Callable[[Iterable[ChosenPosteriors]], Iterator[Labels]]]:
+    """Yield a function that packs posteriors in processes, in order; heavy ones are packed in this one."""
+    with worker_pool(num_processes, _Packer, os.getpid()) as run:
+
+        def pack(chosen: Iterable[ChosenPosteriors]) -> Iterator[Labels]:
+            for is_light, group in itertools.groupby(chosen, lambda each: each.is_light):
+                yield from (run if is_light else _packed_here)(group)
+
+        yield pack
+
+
+def _packed_here(chosen: Iterable[ChosenPosteriors]) -> Iterator[Labels]:
+    return (each.pack() for each in chosen)
+
+
+class _Packer:
+    """Packs what a GPU has chosen, in a process of its own."""
+
+    def __init__(self, parent: int) -> None:
+        if parent != os.getpid():
+            end_with(parent)
+            torch.set_num_threads(1)
+
+    def __call__(self, chosen: ChosenPosteriors) -> Labels:
+        return chosen.pack()
 
 
 def _process_worker(parent: int, arguments: LabellerArguments) -> LabelWorker:

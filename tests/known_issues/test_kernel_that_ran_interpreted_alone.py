@@ -1,4 +1,4 @@
-"""A kernel ran interpreted and did not compile: annotations are for Triton to resolve, and it knew not ours."""
+"""A kernel ran interpreted and did not compile: Triton resolves annotations by itself, and knew not ours."""
 
 from __future__ import annotations
 
@@ -14,25 +14,47 @@ COMPILE = """
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from asr_kd.am.fused_cross_entropy import _compiled
+from {module} import _compiled
 
-flags = {"has_soft": %s, "has_tail": %s}
-constants = {"num_senones": 14000, "block": 16384, "num_kept_block": 64, **flags}
-signature = {
-    "logits_ptr": "*bf16", "stride": "i32", "labels_ptr": "*i64", "probs_ptr": "*fp16", "ids_ptr": "*i16",
-    "tail_ptr": "*fp16", "num_kept": "i32", "inverse_temperature": "fp32", "scales_ptr": "*fp32",
-    "soft_ptr": "*fp32", "hard_ptr": "*fp32", **dict.fromkeys(constants, "constexpr"),
-}
+constants, pointers = {constants}, {pointers}
+signature = {{**pointers, **dict.fromkeys(constants, "constexpr")}}
 source = ASTSource(_compiled(), signature, constexprs=constants)
-compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 16})
+compile(source, target=GPUTarget("cuda", 90, 32), options={{"num_warps": 16}})
 """
+LOSS = {
+    "logits_ptr": "*bf16",
+    "stride": "i32",
+    "labels_ptr": "*i64",
+    "probs_ptr": "*fp16",
+    "ids_ptr": "*i16",
+    "tail_ptr": "*fp16",
+    "num_kept": "i32",
+    "inverse_temperature": "fp32",
+    "scales_ptr": "*fp32",
+    "soft_ptr": "*fp32",
+    "hard_ptr": "*fp32",
+}
+MEAN = {
+    "logits_ptr": "*bf16",
+    "num_rows": "i32",
+    "shares_ptr": "*fp32",
+    "out_ptr": "*fp32",
+    "inverse_temperature": "fp32",
+}
+SIZES = {"num_senones": 14000, "block": 16384}
+CASES = [
+    ("asr_kd.am.fused_cross_entropy", LOSS, {"num_kept_block": 64, "has_soft": True, "has_tail": True}),
+    ("asr_kd.am.fused_cross_entropy", LOSS, {"num_kept_block": 1, "has_soft": False, "has_tail": False}),
+    ("asr_kd.distill.fused_mean", MEAN, {"num_nets": 10}),
+]
 
 
-@pytest.mark.parametrize(("has_soft", "has_tail"), [(True, True), (False, False)])
-def test_it_compiles_for_a_gpu_that_is_not_there(has_soft, has_tail, tmp_path):
+@pytest.mark.parametrize(("module", "pointers", "constants"), CASES)
+def test_it_compiles_for_a_gpu_that_is_not_there(module, pointers, constants, tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    program = COMPILE.format(module=module, pointers=pointers, constants={**SIZES, **constants})
     run = subprocess.run(
-        [sys.executable, "-c", COMPILE % (has_soft, has_tail)],
+        [sys.executable, "-c", program],
         env={**environment, "TRITON_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,

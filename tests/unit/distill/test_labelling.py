@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -96,6 +98,32 @@ def test_labels_are_those_of_nets_and_utterances_taken_alone(
             dense_posteriors(got, NUM_SENONES), dense_posteriors(expected, NUM_SENONES), atol=2e-3, rtol=1e-2
         )
         assert each.teachers == ()
+
+
+@pytest.mark.parametrize(("averaging", "weights"), [("arithmetic", None), ("weighted", [2.0, 1.0, 0.0])])
+def test_nets_taken_together_give_the_labels_of_nets_taken_in_turn(monkeypatch, averaging, weights):
+    pytest.importorskip("triton")
+    inputs = features()
+    targets = [LabelTarget(2.0, Threshold(k=12)), LabelTarget(1.0, TopK(k=9), keep_apart=True)]
+    labels = []
+    for is_fused in (False, True):
+        monkeypatch.setattr(labelling, "is_fused_mean_on", lambda device, senones, is_on=is_fused: is_on)
+        labels.append(Labeller(MODELS, FEATURE_KEYS, targets, averaging, weights).label(inputs, KEYS))
+    for target, in_turn, together in zip(targets, *labels, strict=True):
+        code = make_code(target.code, NUM_SENONES)
+        for length, one, other in zip(LENGTHS, in_turn, together, strict=True):
+            assert one.teachers == other.teachers
+            rows = [dense_posteriors(code.decode(each.mean, length), NUM_SENONES) for each in (one, other)]
+            torch.testing.assert_close(*rows, atol=2e-3, rtol=1e-2)
+
+
+def test_what_was_chosen_may_be_packed_elsewhere():
+    targets = [LabelTarget(2.0, Threshold(k=12)), LabelTarget(1.0, TopK(k=9), keep_apart=True)]
+    chosen = Labeller(MODELS, FEATURE_KEYS, targets).choose(features(), KEYS)
+    assert chosen.is_light
+    assert pickle.loads(pickle.dumps(chosen)).pack() == chosen.pack()
+    heavy = Labeller(MODELS, FEATURE_KEYS, [targets[0], LabelTarget(2.0, Dense())])
+    assert not heavy.choose(features(), KEYS).is_light
 
 
 def test_sampled_codes_draw_by_key():
