@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--label-batch", type=int, default=2048)
     parser.add_argument("--processes", type=int, nargs="+", default=[8], help="that pack what is chosen")
     parser.add_argument("--batches", type=int, nargs="+", default=[8192, 16_384])
+    parser.add_argument("--streams", type=int, default=1, help="read beside each other when not all are kept")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--profile", action="store_true", help="print the student's kernels")
     arguments = parser.parse_args()
@@ -205,7 +206,7 @@ def _training(
     }
     for batch in arguments.batches:
         kept = _source(shards, batch, arguments)
-        streamed = _source(shards, batch, arguments, share=0.5)
+        streamed = _source(shards, batch, arguments, share=0.5, streams=arguments.streams)
         for name, loss in losses.items():
             alone = _rate(sizes, arguments, OneBatch(kept), loss, folder)
             for source, how in ((kept, "kept"), (streamed, "streamed")):
@@ -222,10 +223,12 @@ def _training(
 
 
 def _source(
-    shards: ShardSet, batch: int, arguments: argparse.Namespace, share: float = 1.0
+    shards: ShardSet, batch: int, arguments: argparse.Namespace, share: float = 1.0, streams: int = 1
 ) -> ShardBatchSource:
     frames = int(share * shards.header.num_frames(("train",)))
-    return ShardBatchSource(shards, ["train"], batch, WINDOW, frames, device=arguments.device)
+    return ShardBatchSource(
+        shards, ["train"], batch, WINDOW, frames, num_streams=streams, device=arguments.device
+    )
 
 
 def _rate(

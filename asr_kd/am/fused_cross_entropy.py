@@ -21,6 +21,7 @@ except ImportError:  # torch's builds for CPUs come without it
 _LONGEST_BLOCK = 16_384
 """Senones of a row that are in registers at a time."""
 _SENONES_PER_WARP = 1024
+_SCALED_BLOCK = 8192
 
 
 def is_fused_on(device: torch.device) -> bool:
@@ -101,9 +102,38 @@ def replace_by_gradient(
     return RowLosses(*losses)
 
 
+def scale_in_place(gradient: Tensor, scale: Tensor) -> None:
+    """Multiply a contiguous tensor with a scalar; where that is 1, its memory is not touched.
+
+    Args:
+        gradient: Of any shape.
+        scale: A scalar on the device, which the host does not read.
+    """
+    assert gradient.is_contiguous()
+    blocks = triton.cdiv(gradient.numel(), _SCALED_BLOCK)
+    if blocks:
+        _compiled_scaling()[(blocks,)](gradient, scale, gradient.numel(), block=_SCALED_BLOCK)
+
+
 @functools.cache
 def _compiled() -> Any:
     return triton.jit(_rows)
+
+
+@functools.cache
+def _compiled_scaling() -> Any:
+    return triton.jit(_scaled)
+
+
+def _scaled(  # type: ignore[no-untyped-def]  # Triton resolves annotations by itself
+    values_ptr, scale_ptr, num_values, block: tl.constexpr
+) -> None:
+    scale = tl.load(scale_ptr).to(tl.float32)
+    places = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    # Without a branch: what is masked costs no memory traffic.
+    is_changed = places < tl.where(scale != 1.0, num_values, 0)
+    values = tl.load(values_ptr + places, mask=is_changed, other=0.0).to(tl.float32)
+    tl.store(values_ptr + places, values * scale, mask=is_changed)
 
 
 def _rows(  # type: ignore[no-untyped-def]  # noqa: PLR0915  # Triton resolves annotations by itself

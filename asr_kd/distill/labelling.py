@@ -226,20 +226,27 @@ class _Net:
         if isinstance(net, Dnn):
             # Converted once; autocast would do it at every call.
             self._trunk = copy.deepcopy(net.hidden).bfloat16() if self._is_half else net.hidden
-            # The bias is one more column: added by itself, it would cost a pass over all logits.
-            output = torch.cat([net.output.weight, net.output.bias[:, None]], dim=1).detach() / temperature
-            output = output.bfloat16() if self._is_half else output
-            self._output = output.T.contiguous()  # [H + 1, S], as the product reads it fastest
+            weight, bias = (part.detach() / temperature for part in net.output.parameters())
+            self._bias: Tensor | None = None
+            if self._device_type == "cpu":
+                # The bias is one more column: added by itself, it would cost a pass over all logits.
+                weight = torch.cat([weight, bias[:, None]], dim=1)
+            else:
+                # A GPU adds it within the product, and slows down for rows that are no multiple of 16 bytes.
+                self._bias = bias.to(self.dtype)
+            self._output = weight.to(
+                self.dtype
+            ).T.contiguous()  # [H or H + 1, S], as the product reads it fastest
         else:
             self._net = net
 
     def hidden(self, windows: Tensor) -> Tensor:
-        """Return the last hidden layer and ones ``[B, H + 1]``; the windows if the layers are unknown."""
+        """Return the last hidden layer ``[B, H]``, with ones where the bias is a column; else the windows."""
         if self._trunk is None:
             return windows
         values = windows.flatten(1)
         units: Tensor = self._trunk(values.bfloat16() if self._is_half else values)
-        return torch.cat([units, units.new_ones(len(units), 1)], dim=1)
+        return units if self._bias is not None else torch.cat([units, units.new_ones(len(units), 1)], dim=1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -248,6 +255,8 @@ class _Net:
 
     def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the logits ``[R, S]`` of some rows, divided by the temperature, also in a tensor given."""
+        if self._trunk is not None and self._bias is not None:
+            return torch.addmm(self._bias, hidden, self._output, out=out)
         if self._trunk is not None:
             return torch.mm(hidden, self._output, out=out)
         with torch.autocast(self._device_type, torch.bfloat16, enabled=self._is_half):

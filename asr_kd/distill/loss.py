@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from asr_kd.am.fused_cross_entropy import RowLosses, SparseTargets, is_fused_on, replace_by_gradient
+from asr_kd.am.fused_cross_entropy import (
+    RowLosses,
+    SparseTargets,
+    is_fused_on,
+    replace_by_gradient,
+    scale_in_place,
+)
 from asr_kd.am.row_chunks import row_chunks
 from asr_kd.distill.soft_cross_entropy import soft_cross_entropy_gradient, soft_cross_entropy_rows
 from asr_kd.distill.targets import SoftTargets
@@ -130,7 +136,9 @@ class _DistillationLoss(torch.autograd.Function):
         assert not ctx.used, "backward a second time through a loss whose gradient was given away"
         gradient, ctx.gradient, ctx.used = ctx.gradient, None, True
         # A GPU is not waited for to learn whether this can be left out.
-        if scale.device.type != "cpu" or float(scale) != 1.0:
+        if is_fused_on(scale.device) and gradient.is_contiguous():
+            scale_in_place(gradient, scale)
+        elif scale.device.type != "cpu" or float(scale) != 1.0:
             gradient.mul_(scale)
         return gradient, None, None, None, None, None
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from asr_kd.am.fused_cross_entropy import is_fused_on, replace_by_gradient
+from asr_kd.am.fused_cross_entropy import is_fused_on, replace_by_gradient, scale_in_place
 from asr_kd.am.row_chunks import row_chunks
 
 
@@ -33,16 +33,20 @@ class _HardCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, pdf_ids: Tensor) -> Tensor:
         fused = is_fused_on(logits.device)
         losses, gradient = (_in_one_kernel if fused else _by_chunks)(logits, pdf_ids)
-        ctx.save_for_backward(gradient)
+        ctx.gradient, ctx.used = gradient, False
         return losses.mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
+        assert not ctx.used, "backward a second time through a loss whose gradient was given away"
+        gradient, ctx.gradient, ctx.used = ctx.gradient, None, True
         # A GPU is not waited for to learn whether this can be left out.
-        is_one = scale.device.type == "cpu" and float(scale) == 1.0
-        return (gradient if is_one else gradient * scale), None
+        if is_fused_on(scale.device):
+            scale_in_place(gradient, scale)
+        elif scale.device.type != "cpu" or float(scale) != 1.0:
+            gradient = gradient * scale
+        return gradient, None
 
 
 def _in_one_kernel(logits: Tensor, pdf_ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,11 +14,11 @@ COMPILE = """
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from {module} import _compiled
+from {module} import {function}
 
 constants, pointers = {constants}, {pointers}
 signature = {{**pointers, **dict.fromkeys(constants, "constexpr")}}
-source = ASTSource(_compiled(), signature, constexprs=constants)
+source = ASTSource({function}(), signature, constexprs=constants)
 compile(source, target=GPUTarget("cuda", 90, 32), options={{"num_warps": 16}})
 """
 LOSS = {
@@ -41,18 +41,30 @@ MEAN = {
     "out_ptr": "*fp32",
     "inverse_temperature": "fp32",
 }
+SCALING = {"values_ptr": "*bf16", "scale_ptr": "*fp32", "num_values": "i32"}
 SIZES = {"num_senones": 14000, "block": 16384}
 CASES = [
-    ("asr_kd.am.fused_cross_entropy", LOSS, {"num_kept_block": 64, "has_soft": True, "has_tail": True}),
-    ("asr_kd.am.fused_cross_entropy", LOSS, {"num_kept_block": 1, "has_soft": False, "has_tail": False}),
-    ("asr_kd.distill.fused_mean", MEAN, {"num_nets": 10}),
+    (
+        "asr_kd.am.fused_cross_entropy",
+        "_compiled",
+        LOSS,
+        {**SIZES, "num_kept_block": 64, "has_soft": True, "has_tail": True},
+    ),
+    (
+        "asr_kd.am.fused_cross_entropy",
+        "_compiled",
+        LOSS,
+        {**SIZES, "num_kept_block": 1, "has_soft": False, "has_tail": False},
+    ),
+    ("asr_kd.distill.fused_mean", "_compiled", MEAN, {**SIZES, "num_nets": 10}),
+    ("asr_kd.am.fused_cross_entropy", "_compiled_scaling", SCALING, {"block": 8192}),
 ]
 
 
-@pytest.mark.parametrize(("module", "pointers", "constants"), CASES)
-def test_it_compiles_for_a_gpu_that_is_not_there(module, pointers, constants, tmp_path):
+@pytest.mark.parametrize(("module", "function", "pointers", "constants"), CASES)
+def test_it_compiles_for_a_gpu_that_is_not_there(module, function, pointers, constants, tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    program = COMPILE.format(module=module, pointers=pointers, constants={**SIZES, **constants})
+    program = COMPILE.format(module=module, function=function, pointers=pointers, constants=constants)
     run = subprocess.run(
         [sys.executable, "-c", program],
         env={**environment, "TRITON_CACHE_DIR": str(tmp_path)},

@@ -9,7 +9,7 @@ import torch
 
 pytest.importorskip("triton")
 
-from asr_kd.am.fused_cross_entropy import SparseTargets, is_fused_on, replace_by_gradient
+from asr_kd.am.fused_cross_entropy import SparseTargets, is_fused_on, replace_by_gradient, scale_in_place
 from asr_kd.distill.loss import NO_LABEL, distillation_loss
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.train.cross_entropy import hard_cross_entropy
@@ -123,6 +123,16 @@ def test_hard_labels_alone(dtype, on):
         (2 * loss).backward()
         results.append((loss, leaf.grad))
     torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("scale", [1.0, -2.5, float("nan")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gradient_is_scaled_in_place(scale, dtype):
+    values = torch.randn(7, 3000, generator=torch.Generator().manual_seed(0)).to(DEVICE, dtype)
+    values[0, 0] = torch.inf
+    expected = values * torch.tensor(scale, device=DEVICE)
+    scale_in_place(values, torch.tensor(scale, device=DEVICE))
+    torch.testing.assert_close(values, expected, equal_nan=True)
 
 
 def test_a_processor_has_no_use_for_it():
