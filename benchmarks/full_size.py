@@ -30,7 +30,7 @@ from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.in_order import map_in_order
-from asr_kd.stages.labelling import packing
+from asr_kd.stages.labelling import GPU_THREADS, packing
 from asr_kd.stages.student import DistillationLoss, StudentConfig
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import Loss, cross_entropy, fit
@@ -147,8 +147,8 @@ def _labelling(sizes: Sizes, arguments: argparse.Namespace, folder: Path) -> flo
         if processes:
             seconds = _write(choose, count, sizes.senones, folder / f"shards-{turn}", processes)
         else:
-            with ThreadPoolExecutor(2) as executor:
-                list(map_in_order(executor, choose, range(count), 3))
+            with ThreadPoolExecutor(GPU_THREADS) as executor:
+                list(map_in_order(executor, choose, range(count), GPU_THREADS + 1))
             seconds = time.perf_counter() - start
         rate = count * per_batch * UTTERANCE / seconds
         if turn:  # the first one warms up
@@ -178,11 +178,11 @@ def _write(choose: _Choose, count: int, num_senones: int, folder: Path, processe
     with (
         ShardSetWriter(folder, benchmark_facts(num_senones, CODE), SHARD_FRAMES) as writer,
         packing(processes) as pack,
-        ThreadPoolExecutor(2) as executor,
+        ThreadPoolExecutor(GPU_THREADS) as executor,
     ):
         list(pack(choose(0) for _ in range(2 * processes)))
         start = time.perf_counter()
-        chosen = map_in_order(executor, choose, range(count), 3)
+        chosen = map_in_order(executor, choose, range(count), GPU_THREADS + 1)
         for number, (coded,) in enumerate(pack(chosen)):
             generator = torch.Generator().manual_seed(number)
             for place, each in enumerate(coded):

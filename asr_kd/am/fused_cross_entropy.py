@@ -18,9 +18,9 @@ try:
 except ImportError:  # torch's builds for CPUs come without it
     triton = None
 
-_LONGEST_BLOCK = 16_384
+_LONGEST_BLOCK = 4096
 """Senones of a row that are in registers at a time."""
-_SENONES_PER_WARP = 1024
+_SENONES_PER_WARP = 512
 _SCALED_BLOCK = 8192
 
 

@@ -30,7 +30,8 @@ rows a product has.
 """
 
 _MOST_PACKERS = 8
-_GPU_THREADS = 2  # One makes the next batch ready while the GPU works on the other's.
+# A second one would wait for the first one's kernels too, for both use one stream (benchmarks/README.md).
+GPU_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class LabelWorker:
 
 def default_processes(device: str) -> int:
     """Return how many processes label, or pack what a GPU has chosen."""
-    return usable_cores() if device == "cpu" else min(max(usable_cores() - _GPU_THREADS, 1), _MOST_PACKERS)
+    return usable_cores() if device == "cpu" else min(max(usable_cores() - GPU_THREADS, 1), _MOST_PACKERS)
 
 
 @contextmanager
@@ -122,7 +123,7 @@ def labelling(
     """Yield a function that maps tasks to labels, in order, while the caller writes those of earlier tasks.
 
     On a CPU each process computes with one thread, so that results come out the same bits. A GPU is kept
-    busy by threads of this process, and processes pack what it has chosen.
+    busy by a thread of this process, and processes pack what it has chosen.
 
     Args:
         arguments: Of the worker.
@@ -137,8 +138,8 @@ def labelling(
         with _threads(1) as executor:
             yield lambda tasks: map_in_order(executor, worker, tasks, 2)
         return
-    with packing(num_processes) as pack, _threads(_GPU_THREADS) as executor:
-        yield lambda tasks: pack(map_in_order(executor, worker.choose, tasks, _GPU_THREADS + 1))
+    with packing(num_processes) as pack, _threads(GPU_THREADS) as executor:
+        yield lambda tasks: pack(map_in_order(executor, worker.choose, tasks, GPU_THREADS + 1))
 
 
 @contextmanager
