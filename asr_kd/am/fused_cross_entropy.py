@@ -7,6 +7,8 @@ it computes is written plainly in :mod:`asr_kd.distill.soft_cross_entropy`.
 from __future__ import annotations
 
 import functools
+import os
+import shutil
 from typing import Any, NamedTuple
 
 import torch
@@ -25,8 +27,14 @@ _SCALED_BLOCK = 8192
 
 
 def is_fused_on(device: torch.device) -> bool:
-    """Return whether :func:`replace_by_gradient` runs on a device."""
-    return device.type == "cuda" and triton is not None
+    """Return whether Triton's kernels run on a device."""
+    return device.type == "cuda" and triton is not None and _has_compiler()
+
+
+@functools.cache
+def _has_compiler() -> bool:
+    """Return whether the machine has the C compiler that Triton starts its kernels with."""
+    return "CC" in os.environ or any(shutil.which(name) for name in ("gcc", "clang"))
 
 
 class SparseTargets(NamedTuple):

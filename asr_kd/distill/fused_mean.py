@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr_kd.am.fused_cross_entropy import is_fused_on
+
 try:
     import triton
     from triton import language as tl
@@ -22,7 +24,7 @@ _SENONES_PER_WARP = 1024
 
 def is_fused_mean_on(device: torch.device, num_senones: int) -> bool:
     """Return whether :func:`log_mean_softmax` runs on a device for rows of so many senones."""
-    return device.type == "cuda" and triton is not None and num_senones <= _MOST_SENONES
+    return is_fused_on(device) and num_senones <= _MOST_SENONES
 
 
 def log_mean_softmax(logits: Tensor, shares: Sequence[float], temperature: float) -> Tensor:

@@ -113,7 +113,9 @@ class LabelWorker:
 
 def default_processes(device: str) -> int:
     """Return how many processes label, or pack what a GPU has chosen."""
-    return usable_cores() if device == "cpu" else min(max(usable_cores() - GPU_THREADS, 1), _MOST_PACKERS)
+    if not _is_gpu(device):
+        return usable_cores()
+    return min(max(usable_cores() - GPU_THREADS, 1), _MOST_PACKERS)
 
 
 @contextmanager
@@ -129,17 +131,21 @@ def labelling(
         arguments: Of the worker.
         num_processes: One works in threads of this process.
     """
-    if arguments.device == "cpu" and num_processes > 1:
+    if _is_gpu(arguments.device):
+        choose = LabelWorker(arguments).choose
+        with packing(num_processes) as pack, _threads(GPU_THREADS) as executor:
+            yield lambda tasks: pack(map_in_order(executor, choose, tasks, GPU_THREADS + 1))
+    elif num_processes > 1:
         with worker_pool(num_processes, _process_worker, os.getpid(), arguments) as run:
             yield run
-        return
-    worker = LabelWorker(arguments)
-    if arguments.device == "cpu":
+    else:
+        worker = LabelWorker(arguments)
         with _threads(1) as executor:
             yield lambda tasks: map_in_order(executor, worker, tasks, 2)
-        return
-    with packing(num_processes) as pack, _threads(GPU_THREADS) as executor:
-        yield lambda tasks: pack(map_in_order(executor, worker.choose, tasks, GPU_THREADS + 1))
+
+
+def _is_gpu(device: str) -> bool:
+    return device != "cpu"
 
 
 @contextmanager

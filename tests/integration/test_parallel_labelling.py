@@ -90,6 +90,15 @@ def test_two_processes_write_the_bytes_of_one(work: Path, labelled: dict[str, by
     assert _bytes(work) == labelled
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_what_is_chosen_here_and_packed_in_processes_has_the_same_bytes(
+    work: Path, labelled: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, num_processes: int
+) -> None:
+    monkeypatch.setattr(labelling, "_is_gpu", lambda device: True)
+    _label(work, num_processes)
+    assert _bytes(work) == labelled
+
+
 @pytest.mark.parametrize("num_written", [1, 17])
 def test_a_broken_off_run_resumes_to_the_same_bytes(
     work: Path, labelled: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, num_written: int

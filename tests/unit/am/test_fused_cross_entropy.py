@@ -9,7 +9,13 @@ import torch
 
 pytest.importorskip("triton")
 
-from asr_kd.am.fused_cross_entropy import SparseTargets, is_fused_on, replace_by_gradient, scale_in_place
+from asr_kd.am.fused_cross_entropy import (
+    SparseTargets,
+    _has_compiler,
+    is_fused_on,
+    replace_by_gradient,
+    scale_in_place,
+)
 from asr_kd.distill.loss import NO_LABEL, distillation_loss
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.train.cross_entropy import hard_cross_entropy
@@ -135,5 +141,15 @@ def test_a_gradient_is_scaled_in_place(scale, dtype):
     torch.testing.assert_close(values, expected, equal_nan=True)
 
 
-def test_a_processor_has_no_use_for_it():
+def test_it_is_for_gpus_of_machines_with_a_c_compiler(monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    compilers = {"clang": "/usr/bin/clang"}
+    monkeypatch.setattr("shutil.which", compilers.get)
+    _has_compiler.cache_clear()
+    assert is_fused_on(torch.device("cuda"))
     assert not is_fused_on(torch.device("cpu"))
+    compilers.clear()
+    _has_compiler.cache_clear()
+    assert not is_fused_on(torch.device("cuda"))
+    monkeypatch.undo()
+    _has_compiler.cache_clear()
