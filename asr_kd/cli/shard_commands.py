@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from asr_kd.am.device import usable_device
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
 from asr_kd.distill.sparse import code_text
@@ -53,7 +54,7 @@ def bench(
     device: Annotated[str, typer.Option("--device", help="To decode on, such as cuda.")] = "cpu",
 ) -> None:
     """Measure frames a second read, decoded, and gathered into training batches."""
-    rates = shards_bench(shards, batch_size=batch_size, device=device)
+    rates = shards_bench(shards, batch_size=batch_size, device=str(usable_device(device)))
     table = Table("frames/s", "")
     for name, rate in (
         ("read and checked", rates.read),
@@ -124,7 +125,7 @@ def plan(
             "a plan is made for speech", where=work_dir, expected="kind speech", got=settings["kind"]
         )
     recipe = Recipe.model_validate(settings)
-    place = device or str(recipe.train.torch_device())
+    place = str(usable_device(device) if device else recipe.train.torch_device())
     system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models, place)
     start = time.perf_counter()
     config = recipe.ensemble

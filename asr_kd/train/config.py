@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from asr_kd.am.device import usable_device
+
 
 class TrainConfig(BaseModel):
     """How a net is trained, the same for baseline, teacher and student.
@@ -59,9 +61,13 @@ class TrainConfig(BaseModel):
         return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
 
     def torch_device(self) -> torch.device:
-        """Return the device to train on."""
+        """Return the device to train on.
+
+        Raises:
+            ConfigError: When there is no such device here.
+        """
         if self.device != "auto":
-            return torch.device(self.device)
+            return usable_device(self.device)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def autocast_dtype(self) -> torch.dtype | None:

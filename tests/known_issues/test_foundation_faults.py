@@ -9,10 +9,11 @@ import pytest
 
 from asr_kd.data.frame_store import FRAMES_FILE, INDEX_FILE, FrameStore, FrameStoreWriter
 from asr_kd.data.windows import ContextWindow, FramePool
-from asr_kd.errors import AsrKdError
+from asr_kd.errors import AsrKdError, ConfigError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.report.cells import points
 from asr_kd.score.significance import Difference
+from asr_kd.train.config import TrainConfig
 
 
 def _stored(folder: Path) -> Path:
@@ -58,3 +59,12 @@ def test_pool_without_utterances_gave_a_bare_error_of_torch() -> None:
 
 def test_difference_of_nothing_was_printed_as_minus_zero() -> None:
     assert points(Difference(-0.0, -0.0, 0.0, 1.0)) == "0.00 points [0.00, 0.00]"
+
+
+@pytest.mark.parametrize("name", ["cuda:77", "nowhere"])
+def test_a_device_that_is_not_there_gave_a_traceback_of_torch(name: str) -> None:
+    config = TrainConfig(device=name)
+    with pytest.raises(
+        ConfigError, match=f"no device {name} is usable here: .*, got {name}; leave the device out"
+    ):
+        config.torch_device()
