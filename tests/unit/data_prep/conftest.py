@@ -18,6 +18,8 @@ def no_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("ASR_KD_CACHE", str(tmp_path_factory.mktemp("cache")))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    # urllib keeps the proxies of its first call, and so for the tests that come after these.
+    monkeypatch.setattr("urllib.request._opener", None)
 
 
 @pytest.fixture
