@@ -34,13 +34,12 @@ from asr_kd.stages.labelling import GPU_THREADS, packing
 from asr_kd.stages.student import DistillationLoss, StudentConfig
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import Loss, cross_entropy, fit
-from asr_kd.train.speed import training_flop_per_frame
+from asr_kd.train.speed import measured_matmul_flops, training_flop_per_frame
 
 CODE = Threshold(least=0.001, k=64)
 WINDOW = ContextWindow(LEFT, RIGHT)
 PAPER_FRAMES, PAPER_TEACHERS = 700e6, 10
 SHARD_FRAMES = 16_384
-_PRODUCT = {"cpu": 1024, "cuda": 8192}
 
 
 @dataclass(frozen=True)
@@ -112,21 +111,6 @@ def main() -> None:
     )
 
 
-def product_flops(device: str) -> float:
-    """Return the rate of a square bfloat16 product of random matrices in FLOP/s, the best of some."""
-    size = _PRODUCT[device]
-    factors = torch.randn(2, size, size, device=device).bfloat16()
-    best = float("inf")
-    for _ in range(5):
-        _wait(device)
-        start = time.perf_counter()
-        for _ in range(5):
-            factors[0] @ factors[1]
-        _wait(device)
-        best = min(best, (time.perf_counter() - start) / 5)
-    return 2.0 * size**3 / best
-
-
 def _labelling(sizes: Sizes, arguments: argparse.Namespace, folder: Path) -> float:
     """Label and write; return the best rate in frames/s."""
     models = random_teachers(
@@ -142,7 +126,7 @@ def _labelling(sizes: Sizes, arguments: argparse.Namespace, folder: Path) -> flo
     choose = _Choose(labeller, features)
     for turn, processes in enumerate([1, 0, *arguments.processes]):
         count = num_batches if turn > len(arguments.processes) else max(num_batches // 2, 1)
-        peak = product_flops(arguments.device)
+        peak = measured_matmul_flops(arguments.device, torch.bfloat16)
         start = time.perf_counter()
         if processes:
             seconds = _write(choose, count, sizes.senones, folder / f"shards-{turn}", processes)
@@ -210,7 +194,7 @@ def _training(
         for name, loss in losses.items():
             alone = _rate(sizes, arguments, OneBatch(kept), loss, folder)
             for source, how in ((kept, "kept"), (streamed, "streamed")):
-                peak = product_flops(arguments.device)
+                peak = measured_matmul_flops(arguments.device, torch.bfloat16)
                 rate = _rate(sizes, arguments, source, loss, folder)
                 flops = rate * training_flop_per_frame(sizes.net("meta"))
                 best[name] = max(best[name], rate)
@@ -271,11 +255,6 @@ def _profile(sizes: Sizes, arguments: argparse.Namespace, shards: ShardSet, fold
         _rate(sizes, short, source, DistillationLoss(StudentConfig(), TEMPERATURE), folder)
     averages = profile.key_averages()
     print(averages.table(sort_by="self_cuda_time_total", row_limit=30, max_name_column_width=70))
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

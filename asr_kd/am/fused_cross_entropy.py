@@ -6,35 +6,17 @@ it computes is written plainly in :mod:`asr_kd.distill.soft_cross_entropy`.
 
 from __future__ import annotations
 
-import functools
-import os
-import shutil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-try:
-    import triton
-    from triton import language as tl
-except ImportError:  # torch's builds for CPUs come without it
-    triton = None
+from asr_kd.am.triton_kernels import compiled, tl, triton
 
 _LONGEST_BLOCK = 4096
 """Senones of a row that are in registers at a time."""
 _SENONES_PER_WARP = 512
 _SCALED_BLOCK = 8192
-
-
-def is_fused_on(device: torch.device) -> bool:
-    """Return whether Triton's kernels run on a device."""
-    return device.type == "cuda" and triton is not None and _has_compiler()
-
-
-@functools.cache
-def _has_compiler() -> bool:
-    """Return whether the machine has the C compiler that Triton starts its kernels with."""
-    return "CC" in os.environ or any(shutil.which(name) for name in ("gcc", "clang"))
 
 
 class SparseTargets(NamedTuple):
@@ -89,7 +71,7 @@ def replace_by_gradient(
         return RowLosses(*losses)
     probs, ids, tail = soft or SparseTargets(losses, labels, None)
     block = min(triton.next_power_of_2(num_senones), _LONGEST_BLOCK)
-    _compiled()[(num_rows,)](
+    compiled(_rows)[(num_rows,)](
         logits,
         logits.stride(0),
         labels,
@@ -120,17 +102,7 @@ def scale_in_place(gradient: Tensor, scale: Tensor) -> None:
     assert gradient.is_contiguous()
     blocks = triton.cdiv(gradient.numel(), _SCALED_BLOCK)
     if blocks:
-        _compiled_scaling()[(blocks,)](gradient, scale, gradient.numel(), block=_SCALED_BLOCK)
-
-
-@functools.cache
-def _compiled() -> Any:
-    return triton.jit(_rows)
-
-
-@functools.cache
-def _compiled_scaling() -> Any:
-    return triton.jit(_scaled)
+        compiled(_scaled)[(blocks,)](gradient, scale, gradient.numel(), block=_SCALED_BLOCK)
 
 
 def _scaled(  # type: ignore[no-untyped-def]  # Triton resolves annotations by itself
@@ -144,7 +116,7 @@ def _scaled(  # type: ignore[no-untyped-def]  # Triton resolves annotations by i
     tl.store(values_ptr + places, values * scale, mask=is_changed)
 
 
-def _rows(  # type: ignore[no-untyped-def]  # noqa: PLR0915  # Triton resolves annotations by itself
+def _rows(  # type: ignore[no-untyped-def]  # noqa: PLR0915  # Triton resolves annotations, and is given one function a kernel
     logits_ptr,
     stride,
     labels_ptr,

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from asr_kd.am.fused_cross_entropy import is_fused_on
-
-try:
-    import triton
-    from triton import language as tl
-except ImportError:  # torch's builds for CPUs come without it
-    triton = None
+from asr_kd.am.triton_kernels import compiled, runs_triton, tl, triton
 
 _MOST_SENONES = 65_536
 """That fit in the registers of one program, 64 a thread."""
@@ -24,7 +16,7 @@ _SENONES_PER_WARP = 1024
 
 def is_fused_mean_on(device: torch.device, num_senones: int) -> bool:
     """Return whether :func:`log_mean_softmax` runs on a device for rows of so many senones."""
-    return is_fused_on(device) and num_senones <= _MOST_SENONES
+    return runs_triton(device) and num_senones <= _MOST_SENONES
 
 
 def log_mean_softmax(logits: Tensor, shares: Sequence[float], temperature: float) -> Tensor:
@@ -43,7 +35,7 @@ def log_mean_softmax(logits: Tensor, shares: Sequence[float], temperature: float
     if num_rows == 0:
         return out
     block = triton.next_power_of_2(num_senones)
-    _compiled()[(num_rows,)](
+    compiled(_rows)[(num_rows,)](
         logits,
         num_rows,
         torch.tensor(list(shares)).to(logits.device, non_blocking=True),
@@ -55,11 +47,6 @@ def log_mean_softmax(logits: Tensor, shares: Sequence[float], temperature: float
         num_warps=min(max(block // _SENONES_PER_WARP, 1), 32),
     )
     return out
-
-
-@functools.cache
-def _compiled() -> Any:
-    return triton.jit(_rows)
 
 
 def _rows(  # type: ignore[no-untyped-def]  # Triton resolves annotations by itself

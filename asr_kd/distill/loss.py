@@ -12,11 +12,11 @@ from torch.autograd.function import once_differentiable
 from asr_kd.am.fused_cross_entropy import (
     RowLosses,
     SparseTargets,
-    is_fused_on,
     replace_by_gradient,
     scale_in_place,
 )
 from asr_kd.am.row_chunks import row_chunks
+from asr_kd.am.triton_kernels import runs_triton
 from asr_kd.distill.soft_cross_entropy import soft_cross_entropy_gradient, soft_cross_entropy_rows
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import AsrKdError
@@ -116,7 +116,7 @@ class _DistillationLoss(torch.autograd.Function):
         soft_weight, hard_weight = weights
         scales = _Scales(soft_weight / (temperature * len(logits)), hard_weight / num_labels)
         needs_gradient = ctx.needs_input_grad[0]
-        if needs_gradient and soft.ids is not None and is_fused_on(logits.device):
+        if needs_gradient and soft.ids is not None and runs_triton(logits.device):
             gradient = logits.data if overwrite else logits.detach().clone()
             rows = _fused_rows(gradient, soft, labels, temperature, scales)
         else:
@@ -136,7 +136,7 @@ class _DistillationLoss(torch.autograd.Function):
         assert not ctx.used, "backward a second time through a loss whose gradient was given away"
         gradient, ctx.gradient, ctx.used = ctx.gradient, None, True
         # A GPU is not waited for to learn whether this can be left out.
-        if is_fused_on(scale.device) and gradient.is_contiguous():
+        if runs_triton(scale.device) and gradient.is_contiguous():
             scale_in_place(gradient, scale)
         elif scale.device.type != "cpu" or float(scale) != 1.0:
             gradient.mul_(scale)

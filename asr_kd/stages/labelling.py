@@ -103,12 +103,15 @@ class LabelWorker:
 
     def __call__(self, task: LabelTask) -> Labels:
         """Return what is stored."""
-        return self.choose(task).pack()
+        return self._labeller.label(_features(task), task.keys)
 
     def choose(self, task: LabelTask) -> ChosenPosteriors:
         """Return what is stored, before it is packed."""
-        features = {key: stored.read() for key, stored in task.features.items()}
-        return self._labeller.choose(features, task.keys)
+        return self._labeller.choose(_features(task), task.keys)
+
+
+def _features(task: LabelTask) -> dict[str, list[Tensor]]:
+    return {key: stored.read() for key, stored in task.features.items()}
 
 
 def default_processes(device: str) -> int:

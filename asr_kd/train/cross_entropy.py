@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from asr_kd.am.fused_cross_entropy import is_fused_on, replace_by_gradient, scale_in_place
+from asr_kd.am.fused_cross_entropy import replace_by_gradient, scale_in_place
 from asr_kd.am.row_chunks import row_chunks
+from asr_kd.am.triton_kernels import runs_triton
 
 
 def hard_cross_entropy(logits: Tensor, pdf_ids: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ class _HardCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, pdf_ids: Tensor) -> Tensor:
-        fused = is_fused_on(logits.device)
+        fused = runs_triton(logits.device)
         losses, gradient = (_in_one_kernel if fused else _by_chunks)(logits, pdf_ids)
         ctx.gradient, ctx.used = gradient, False
         return losses.mean()
@@ -42,7 +43,7 @@ class _HardCrossEntropy(torch.autograd.Function):
         assert not ctx.used, "backward a second time through a loss whose gradient was given away"
         gradient, ctx.gradient, ctx.used = ctx.gradient, None, True
         # A GPU is not waited for to learn whether this can be left out.
-        if is_fused_on(scale.device):
+        if runs_triton(scale.device):
             scale_in_place(gradient, scale)
         elif scale.device.type != "cpu" or float(scale) != 1.0:
             gradient = gradient * scale

@@ -103,7 +103,7 @@ def test_labels_are_those_of_nets_and_utterances_taken_alone(
 @pytest.mark.parametrize(("averaging", "weights"), [("arithmetic", None), ("weighted", [2.0, 1.0, 0.0])])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU's kernel takes no tensors of the processor")
 def test_nets_taken_together_give_the_labels_of_nets_taken_in_turn(monkeypatch, averaging, weights):
-    pytest.importorskip("triton")
+    pytest.importorskip("triton", reason="Triton is built for Linux on x86-64")
     inputs = features()
     targets = [LabelTarget(2.0, Threshold(k=12)), LabelTarget(1.0, TopK(k=9), keep_apart=True)]
     labels = []
@@ -122,6 +122,7 @@ def test_what_was_chosen_may_be_packed_elsewhere():
     targets = [LabelTarget(2.0, Threshold(k=12)), LabelTarget(1.0, TopK(k=9), keep_apart=True)]
     chosen = Labeller(MODELS, FEATURE_KEYS, targets).choose(features(), KEYS)
     assert chosen.is_light
+    # Bytes of this very test, as a worker process is given them.
     assert pickle.loads(pickle.dumps(chosen)).pack() == chosen.pack()
     heavy = Labeller(MODELS, FEATURE_KEYS, [targets[0], LabelTarget(2.0, Dense())])
     assert not heavy.choose(features(), KEYS).is_light
