@@ -56,7 +56,8 @@ class Dnn(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(width, num_senones)
         self.dropout = config.dropout
-        self._is_dense = config.normalisation == "none" and not config.input_dropout
+        self._is_dense = config.normalisation == "none"
+        self.drops_input = config.input_dropout > 0
         self._initialise()
 
     def _initialise(self) -> None:
@@ -71,13 +72,18 @@ class Dnn(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """Map windows ``[B, W, D]`` to logits ``[B, S]``."""
         if self.is_dense_on(windows.device) and self.training:
-            return dense_logits(windows, self.linear_layers(), self.dropout)
+            return dense_logits(self.input_layer(windows), self.linear_layers(), self.dropout)
         logits: Tensor = self.output(self.hidden(windows.flatten(1)))
         return logits
 
     def is_dense_on(self, device: torch.device) -> bool:
         """Return whether the net in training runs as :mod:`asr_kd.am.dense_training` has it."""
         return self._is_dense and device.type == "cpu"
+
+    def input_layer(self, windows: Tensor) -> Tensor:
+        """Return windows ``[B, W, D]`` after the dropout of the input, if there is one."""
+        dropped: Tensor = self.hidden[0](windows) if self.drops_input else windows
+        return dropped
 
     def linear_layers(self) -> list[nn.Linear]:
         """Return the hidden layers' and the output's."""
@@ -106,10 +112,13 @@ def joint_logits(
     first = joined[0]
     if not first.is_dense_on(windows.device):
         return _joint_layers(joined, windows.flatten(2), randomness).unbind()
-    seeds = []
-    for own in randomness:
+    inputs, seeds = [], []
+    for net, own, part in zip(joined, randomness, windows, strict=True):
         with own():
+            inputs.append(net.input_layer(part))
             seeds.append(draw_seed() if first.dropout else 0)
+    if first.drops_input:
+        windows = torch.stack(inputs)
     return joint_dense_logits(windows, [net.linear_layers() for net in joined], first.dropout, seeds)
 
 

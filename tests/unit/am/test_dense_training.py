@@ -10,9 +10,10 @@ from asr_kd.am.dense_training import dense_logits
 from asr_kd.am.dnn import Dnn, DnnConfig
 
 
-def _net(dropout: float) -> Dnn:
+def _net(dropout: float, input_dropout: float = 0.0) -> Dnn:
     torch.manual_seed(3)
-    net = Dnn(6, 5, 11, DnnConfig(hidden_layers=3, units=32, dropout=dropout))
+    config = DnnConfig(hidden_layers=3, units=32, dropout=dropout, input_dropout=input_dropout)
+    net = Dnn(6, 5, 11, config)
     for parameter in net.parameters():  # biases and a wide output, so that every term counts
         nn.init.normal_(parameter, std=0.3)
     return net
@@ -39,6 +40,17 @@ def test_logits_and_gradients_are_those_of_the_layers(is_half: bool, tolerance: 
     assert (logits - expected).norm() <= tolerance * expected.norm()
     for a, b in zip(_gradients(net, expected), _gradients(net, logits), strict=True):
         assert (a - b).norm() <= tolerance * a.norm()
+
+
+def test_input_dropout_is_that_of_its_layer() -> None:
+    net, windows = _net(0.0, input_dropout=0.25).train(), torch.randn(40, 5, 6)
+    torch.manual_seed(1)
+    expected = net.output(net.hidden(windows.flatten(1)))
+    torch.manual_seed(1)
+    assert torch.allclose(net(windows), expected, atol=1e-4)
+    assert not torch.allclose(net(windows), expected, atol=0.1)  # Other values are dropped.
+    net.eval()
+    assert torch.allclose(net(windows), net.output(net.hidden(windows.flatten(1))))
 
 
 @pytest.mark.parametrize("is_half", [False, True])

@@ -21,6 +21,7 @@ from tests.support.training_run import Killed
 WINDOW = ContextWindow(1, 1)
 CONFIG = TrainConfig(epochs=2, batch_size=64, learning_rate=0.003, precision="fp32", device="cpu")
 DENSE = DnnConfig(hidden_layers=2, units=16, dropout=0.2)
+DROPPING = DnnConfig(hidden_layers=2, units=16, dropout=0.2, input_dropout=0.1)
 LAYERED = DnnConfig(hidden_layers=2, units=16, dropout=0.2, input_dropout=0.1, normalisation="layer")
 SEEDS = (5, 6, 7)
 
@@ -68,7 +69,7 @@ def _assert_alike(
             assert torch.allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize("net", [DENSE, LAYERED], ids=["dense", "layered"])
+@pytest.mark.parametrize("net", [DENSE, DROPPING, LAYERED], ids=["dense", "input dropout", "layered"])
 @pytest.mark.parametrize("epochs", [(2, 2, 2), (3, 1, 2)], ids=["alike", "one ends before the others"])
 def test_results_are_those_of_training_one_by_one(
     tmp_path: Path, net: DnnConfig, epochs: tuple[int, ...]
