@@ -109,18 +109,21 @@ def _all_frames(online: knf.OnlineFbank | knf.OnlineMfcc, samples: Samples) -> F
 
 
 def _librosa_log_mel(samples: Samples) -> Features:
-    return np.log(np.maximum(_librosa_mel(samples, 40), 1e-10)).T
+    log_mel: Features = np.log(np.maximum(_librosa_mel(samples, 40), 1e-10)).T
+    return log_mel
 
 
 def _librosa_mfcc(samples: Samples) -> Features:
     log_mel = librosa.power_to_db(_librosa_mel(samples, 23))
-    return librosa.feature.mfcc(S=log_mel, n_mfcc=13, lifter=22).T
+    mfcc: Features = librosa.feature.mfcc(S=log_mel, n_mfcc=13, lifter=22).T
+    return mfcc
 
 
 def _librosa_mel(samples: Samples, num_mel_bins: int) -> Features:
-    return librosa.feature.melspectrogram(
+    mel: Features = librosa.feature.melspectrogram(
         y=samples, sr=RATE, n_fft=512, hop_length=160, win_length=400, n_mels=num_mel_bins, fmin=20.0
     )
+    return mel
 
 
 def _speech(corpus: Path, seconds: float) -> list[Samples]:

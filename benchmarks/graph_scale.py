@@ -43,7 +43,7 @@ def synthetic_lexicon(num_words: int) -> Lexicon:
     rng = np.random.default_rng(_SEED)
     kinds = [[f"C{i:02}" for i in range(_NUM_CONSONANTS)], [f"V{i:02}" for i in range(_NUM_VOWELS)]]
     shares = [np.cumsum(1 / np.arange(1, len(kind) + 1) ** 0.7) for kind in kinds]
-    entries = {}
+    entries: dict[str, tuple[tuple[str, ...], ...]] = {}
     for number in range(num_words):
         length = int(np.clip(rng.normal(6.5, 2.0), 2, 14))
         kind = int(rng.random() < 0.3)

@@ -13,13 +13,14 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from processor_time import product_rate
 from shard_facts import benchmark_facts
 from torch import nn
 
@@ -75,14 +76,13 @@ def _measure(
     rows: list[tuple[float, float]] = []
     profiles: list[dict[str, float]] = []
     for turn in range(repeats + 1):
-        factor = torch.randn(2048, 2048).to(TYPES[precision])
-        product = min(_seconds(lambda factor=factor: factor @ factor) for _ in range(3))
+        product = product_rate(TYPES[precision])
         with _profile() as spent, tempfile.TemporaryDirectory() as folder:
             start = time.process_time()
             _label(labeller, Path(folder), num_senones, num_batches)
             total = time.process_time() - start
         if turn:  # the first turn warms up
-            rows.append((2 * 2048**3 / product, num_batches * BATCH_FRAMES / total))
+            rows.append((product, num_batches * BATCH_FRAMES / total))
             profiles.append({name: seconds / total for name, seconds in spent.items()})
     peak, speed = (statistics.median(column) for column in zip(*rows, strict=True))
     share = statistics.median(rate * flop / top for top, rate in rows)
@@ -124,7 +124,7 @@ def _near(first: nn.Module, common: nn.Linear, card: ModelCard) -> nn.Module:
         for parameter in net.parameters():
             parameter.add_(0.1 * parameter.std().nan_to_num() * torch.randn_like(parameter))
         scale = 0.3 * 5 / common.in_features**0.5
-        net.output.weight.copy_(common.weight + scale * torch.randn_like(common.weight))
+        net.get_parameter("output.weight").copy_(common.weight + scale * torch.randn_like(common.weight))
     return net
 
 
@@ -159,9 +159,9 @@ def _dense(models: list[AcousticModel], precision: Precision) -> torch.Tensor:
 
 
 @contextmanager
-def _profile() -> Iterator[Counter[str]]:
+def _profile() -> Iterator[dict[str, float]]:
     """Count the processor seconds of the steps of labelling; a step within another is taken off it."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     steps: list[tuple[Any, str, str]] = [
         (labelling._Net, "hidden", "hidden layers"),
         (labelling._Net, "logits", "output layers"),
@@ -181,7 +181,7 @@ def _profile() -> Iterator[Counter[str]]:
             setattr(owner, name, function)
 
 
-def _timed(function: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[..., Any]:
+def _timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
         start = time.process_time()
         result = function(*arguments, **options)
@@ -189,12 +189,6 @@ def _timed(function: Callable[..., Any], name: str, spent: Counter[str]) -> Call
         return result
 
     return call
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.process_time()
-    function()
-    return time.process_time() - start
 
 
 if __name__ == "__main__":

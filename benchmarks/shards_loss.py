@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+from multiprocessing.queues import SimpleQueue
 
 import torch
 from peak_memory import peak_mib
@@ -40,7 +41,9 @@ def main() -> None:
         print(f"{case:26} {peak / size:30.2f} {seconds:8.2f}")
 
 
-def _measure(case: str, num_senones: int, batch: int, kept: int, queue: multiprocessing.SimpleQueue) -> None:
+def _measure(
+    case: str, num_senones: int, batch: int, kept: int, queue: SimpleQueue[tuple[float, float]]
+) -> None:
     generator = torch.Generator().manual_seed(0)
     # What torch loads and allocates for itself is paid before the first reading.
     _run(case, torch.randn(64, 300, generator=generator), 10)

@@ -11,6 +11,8 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,8 +98,8 @@ def _work(
     folder: Path,
     rank: int,
     arguments: argparse.Namespace,
-    barrier: multiprocessing.Barrier,
-    queue: multiprocessing.SimpleQueue,
+    barrier: Barrier,
+    queue: SimpleQueue[tuple[float, ...]],
 ) -> None:
     torch.set_num_threads(1)
     workers = arguments.workers
@@ -156,7 +158,7 @@ def _trained(net: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
             logits = net(batch.windows)
         loss = distillation_loss(logits.float(), soft_targets(batch.targets), batch.targets["pdf_ids"], 2.0)
         optimiser.zero_grad()
-        loss.total.backward()
+        loss.total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         yield batch
 

@@ -6,6 +6,7 @@ import argparse
 import multiprocessing
 import tempfile
 import time
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ def main() -> None:
 
 
 def _write(
-    num_utterances: int, num_senones: int, shard_frames: int, queue: multiprocessing.SimpleQueue
+    num_utterances: int, num_senones: int, shard_frames: int, queue: SimpleQueue[tuple[int, float, float]]
 ) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

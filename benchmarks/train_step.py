@@ -12,11 +12,10 @@ import argparse
 import itertools
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from processor_time import processor_seconds, product_rate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -75,11 +74,10 @@ def _compare(layers: int, units: int, precision: str, batch: int, steps: int, re
     plain = _Plain(layers, units, precision, batch, utterances)
     rows: list[tuple[float, float, float]] = []
     for _ in range(repeats + 1):
-        factor = torch.randn(2048, 2048).to(TYPES[precision])
-        product = min(_seconds(lambda factor=factor: factor @ factor) for _ in range(3))
+        product = product_rate(TYPES[precision])
         with tempfile.TemporaryDirectory() as folder:
-            loop = _seconds(lambda: _loop(net, utterances, config, Path(folder)))  # called at once
-        rows.append((2 * 2048**3 / product, batch * steps / loop, batch * steps / _seconds(plain.epoch)))
+            loop = processor_seconds(lambda: _loop(net, utterances, config, Path(folder)))  # called at once
+        rows.append((product, batch * steps / loop, batch * steps / processor_seconds(plain.epoch)))
     del rows[0]  # the first turn warms up
     peak, ours, theirs = (statistics.median(column) for column in zip(*rows, strict=True))
     share = statistics.median(speed * flop / rate for rate, speed, _ in rows)
@@ -132,15 +130,9 @@ class _Plain:
             with torch.autocast("cpu", torch.bfloat16, enabled=self._is_half):
                 loss = nn.functional.cross_entropy(self._net(windows), pdf_ids)
             self._optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self._net.parameters(), 5.0)
             self._optimiser.step()
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.process_time()
-    function()
-    return time.process_time() - start
 
 
 if __name__ == "__main__":

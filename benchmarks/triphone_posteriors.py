@@ -8,7 +8,9 @@ their mean is set by scaling the logits.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,12 +68,12 @@ class TriphonePosteriors:
         """Return the scale of the logits at which the mean at a temperature has an entropy in nats."""
         low, high = 0.05, 8.0
         for _ in range(8):
-            middle = (low * high) ** 0.5
+            middle = math.sqrt(low * high)
             if mean_entropy(self.sample(temperature, middle)) > entropy:
                 low = middle
             else:
                 high = middle
-        return (low * high) ** 0.5
+        return math.sqrt(low * high)
 
 
 def mean_entropy(sample: list[tuple[str, Tensor]]) -> float:
@@ -113,7 +115,8 @@ class _LinearTeacher:
         self._bias = log_prior - (self._weight * means).sum(1) / 2
 
     def logits(self, frames: Tensor) -> Tensor:
-        return self._inputs(frames) @ self._weight.T + self._bias
+        logits: Tensor = self._inputs(frames) @ self._weight.T + self._bias
+        return logits
 
 
 def _classes(
@@ -128,10 +131,10 @@ def _classes(
     # A rare one joins the frequent one before it, which shares phone, state and often the left context.
     nearest = np.maximum.accumulate(np.where(frequent, np.arange(len(distinct)), np.flatnonzero(frequent)[0]))
     merged = torch.from_numpy((np.cumsum(frequent) - 1)[nearest][classes])
-    return list(merged.split([len(code) for code in codes])), int(frequent.sum())
+    return list(torch.split(merged, [len(code) for code in codes])), int(frequent.sum())
 
 
-def _context_codes(states: np.ndarray) -> np.ndarray:
+def _context_codes(states: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return phone, state, left and right phone of each frame as one number ``[T]``."""
     phone, state = states.T
     begins = np.ones(len(phone), dtype=bool)
@@ -139,7 +142,8 @@ def _context_codes(states: np.ndarray) -> np.ndarray:
     segment = np.cumsum(begins) - 1
     phones = np.concatenate([[0], phone[begins], [0]])
     left, right = phones[segment], phones[segment + 2]
-    return ((phone * 16 + state) * 512 + left) * 512 + right
+    codes: np.ndarray[Any, Any] = ((phone * 16 + state) * 512 + left) * 512 + right
+    return codes
 
 
 def _log_prior(classes: Tensor, num_senones: int) -> Tensor:
