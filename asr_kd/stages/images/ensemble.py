@@ -12,12 +12,14 @@ import torch
 from pydantic import Field
 
 from asr_kd.am.checkpoint import AcousticModel, load_model
-from asr_kd.data.images import pixel_values
+from asr_kd.data.images import jitter, pixel_values
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig
+from asr_kd.extraction import view_name
+from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import track
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
@@ -31,6 +33,9 @@ class ImageEnsembleConfig(Settings):
 
     Attributes:
         num_teachers: The first so many teachers label it together (the paper's: one big net).
+        views: Copies of every training image, each moved by up to ``max_shift`` pixels and labelled as it
+            then is, for students that learn from such ``views`` (the paper's: none).
+        max_shift: Of these copies, in both directions.
         averaging: Arithmetic or geometric mean of their posteriors.
         temperature: T of the stored posteriors.
         code: Of the stored posteriors.
@@ -38,31 +43,36 @@ class ImageEnsembleConfig(Settings):
     """
 
     num_teachers: int = Field(1, ge=1)
+    views: int = Field(0, ge=0)
+    max_shift: int = Field(2, ge=0)
     averaging: Averaging = "arithmetic"
     temperature: float = Field(20.0, gt=0)
     code: CodeConfig = Dense()
     shard_images: int = Field(20_000, ge=1)
 
 
-def class_split(label: int) -> str:
-    """Return the name of the shards' split that holds the training images of a class."""
-    return f"class{label}"
+def class_split(label: int, view: int = 0) -> str:
+    """Return the name of the shards' split that holds a view of the training images of a class."""
+    return f"class{label}-view{view}" if view else f"class{label}"
 
 
-def transfer_splits(num_classes: int, only: Collection[int], without: Collection[int]) -> list[str]:
+def transfer_splits(
+    num_classes: int, only: Collection[int], without: Collection[int], views: int = 0
+) -> list[str]:
     """Return the splits of a transfer set.
 
     Args:
         num_classes: Of the corpus.
         only: The classes that it holds; none given means all.
         without: Classes that it lacks.
+        views: Moved copies of each image that it holds beside the image itself.
     """
-    kept = only or range(num_classes)
-    return [class_split(label) for label in range(num_classes) if label in kept and label not in without]
+    kept = [label for label in only or range(num_classes) if label not in without]
+    return [class_split(label, view) for view in range(views + 1) for label in sorted(kept)]
 
 
 class ImageEnsembleStage(Stage):
-    """Writes ``shards/``, with one split for the training images of each class and one for dev."""
+    """Writes ``shards/``, with one split for each view of each class's training images and one for dev."""
 
     name = "ensemble"
     needs = ("prepare", "teachers")
@@ -88,8 +98,9 @@ class ImageEnsembleStage(Stage):
         models = [load_model(work.models / teacher_name(index)) for index in range(self.config.num_teachers)]
         facts = self._facts(corpus, models)
         with begin_shard_set(work.shards, facts, self.config.shard_images) as writer:
-            for split in ("train", DEV):
-                self._label(corpus, models, writer, split)
+            for view in range(self.config.views + 1):
+                self._label(corpus, models, writer, "train", view)
+            self._label(corpus, models, writer, DEV)
         header = writer.finish()
         return {
             "images": f"{header.num_frames(tuple(header.splits)):,}",
@@ -115,16 +126,35 @@ class ImageEnsembleStage(Stage):
         )
 
     def _label(
-        self, corpus: ImageCorpus, models: list[AcousticModel], writer: ShardSetWriter, split: str
+        self,
+        corpus: ImageCorpus,
+        models: list[AcousticModel],
+        writer: ShardSetWriter,
+        split: str,
+        view: int = 0,
     ) -> None:
         images, labels = corpus.images(split), corpus.labels(split)
-        for block in track(images.utt_ids, f"ensemble {split}", len(images), "blocks"):
+        what = f"ensemble {split} {view_name(view)}".strip()
+        for block in track(images.utt_ids, what, len(images), "blocks"):
             classes = np.array(labels.get(block))
-            place = DEV if split == DEV else class_split(int(classes[0]))
+            place = DEV if split == DEV else class_split(int(classes[0]), view)
             if writer.is_written(place, block):
                 continue
-            pixels = pixel_values(torch.from_numpy(np.array(images.get(block)))).numpy()
+            pixels = self._pixels(corpus, block, torch.from_numpy(np.array(images.get(block))), view)
             log_q = ensemble_log_posteriors(
                 (model.logits(pixels) for model in models), self.config.temperature, self.config.averaging
             )
             writer.add(place, block, pixels, classes, log_q)
+
+    def _pixels(
+        self, corpus: ImageCorpus, block: str, images: torch.Tensor, view: int
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return a block's images as float32 ``[N, D]``, in a view moved as block and view say."""
+        values = pixel_values(images)
+        if view:
+            generator = torch.Generator().manual_seed(
+                int(fingerprint({"block": block, "view": view})[:15], 16)
+            )
+            values = jitter(values, (corpus.height, corpus.width), self.config.max_shift, generator)
+        pixels: np.ndarray[Any, np.dtype[np.float32]] = values.numpy()
+        return pixels

@@ -59,6 +59,11 @@ class ImageRecipe(Settings):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two students are named {doubled[0]}")
+        for student in self.all_students():
+            if student.views > self.ensemble.views:
+                raise ValueError(
+                    f"{student.name} has {student.views} views, but ensemble.views is {self.ensemble.views}"
+                )
         return self
 
     def all_students(self) -> list[ImageStudentConfig]:

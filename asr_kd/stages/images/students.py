@@ -27,6 +27,7 @@ class ImageStudentConfig(StudentConfig):
         name: Of its models and of its row in the table.
         only: Classes that its transfer set holds; none given means all.
         without: Classes that its transfer set lacks.
+        views: Moved copies of each image in its transfer set, at most ``ensemble.views``.
         correct: Classes whose bias is then moved until they are chosen as often as they occur in train.
         paper: The paper's number of errors.
         paper_corrected: The paper's number of errors after that correction.
@@ -35,6 +36,7 @@ class ImageStudentConfig(StudentConfig):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     only: tuple[int, ...] = ()
     without: tuple[int, ...] = ()
+    views: int = Field(0, ge=0)
     correct: tuple[int, ...] = ()
     paper: int | None = None
     paper_corrected: int | None = None
@@ -128,7 +130,7 @@ class ImageStudentsStage(Stage):
         expected = {"tree": corpus.classes_fingerprint, "alignment": corpus.fingerprint}
         arguments = []
         for student in self.students:
-            splits = transfer_splits(corpus.num_classes, student.only, student.without)
+            splits = transfer_splits(corpus.num_classes, student.only, student.without, student.views)
             for index in range(student.count):
                 net = self.net(student)
                 net = net.model_copy(update={"seed": net.seed + index})
