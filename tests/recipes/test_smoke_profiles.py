@@ -41,15 +41,17 @@ def test_mnist_smoke_profile(tmp_path: Path, shared_data: Path) -> None:
     printed = run_recipe("mnist", tmp_path, shared_data / "mnist")
     assert "profile smoke, errors of 2,000 (test)" in printed
     results = read_error_results(tmp_path / "results.json")
-    assert [row.system for row in results.rows[:5]] == [
+    assert [row.system for row in results.rows[:6]] == [
         "teacher",
         "plain",
         "distilled",
+        "distilled-moved",
         "without-3",
         "only-7-8",
     ]
     assert results.row("teacher").errors[0] < 500
     assert results.row("plain").errors[0] < 500
+    assert results.row("distilled-moved").errors[0] < 500
     without = results.row("without-3")
     # Nearly no 3 is known for one before the bias of 3 is raised, most are afterwards.
     assert without.corrected_on_missing[0] < without.errors_on_missing[0] / 2
