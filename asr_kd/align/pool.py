@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from asr_kd.in_order import map_in_order
+from asr_kd.parent_process import end_with
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -40,11 +42,15 @@ def worker_pool(
         yield lambda tasks: (_run_single_threaded(worker, task) for task in tasks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_processes, context, _start_worker, (make_worker, arguments)) as executor:
+    start = (os.getpid(), make_worker, arguments)
+    with ProcessPoolExecutor(num_processes, context, _start_worker, start) as executor:
         yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
 
 
-def _start_worker(make_worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+def _start_worker(
+    parent: int, make_worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]
+) -> None:
+    end_with(parent)
     _worker_of_process["worker"] = make_worker(*arguments)
 
 

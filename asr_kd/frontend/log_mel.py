@@ -12,6 +12,7 @@ ROWS = 256
 otherwise, and features must not depend on what is computed together."""
 
 _PREEMPHASIS = 0.97
+_LEAST_COLUMNS = 12
 _ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 _INT16_SCALE = 32768.0
 """Kaldi reads samples as 16-bit integers; its floors and everybody's published values assume that."""
@@ -33,7 +34,8 @@ class LogMel:
         shape = torch.hann_window(window, periodic=False).pow(0.85) * _INT16_SCALE
         self._shape = shape[1:].contiguous()  # [W - 1]; its first value is 0
         # A bin's weight for the squares of its real and of its imaginary part: one product sums both.
-        self._weights = filters.T.repeat_interleave(2, dim=0).contiguous()  # [num_fft + 2, M]
+        self._weights = padded_columns(filters.T.repeat_interleave(2, dim=0))  # [num_fft + 2, M or more]
+        self._num_bins = len(filters)
 
     def buffer(self) -> Tensor:
         """Return what :meth:`__call__` works in; each thread needs one of its own."""
@@ -55,8 +57,17 @@ class LogMel:
         torch.sub(centred[:, 1:], centred[:, :-1], alpha=_PREEMPHASIS, out=shaped)
         shaped *= self._shape
         spectrum = torch.view_as_real(torch.fft.rfft(buffer)).flatten(1)  # [ROWS, num_fft + 2]
-        energies = spectrum.square_() @ self._weights
+        energies = (spectrum.square_() @ self._weights)[:, : self._num_bins]
         return energies.clamp_min_(_ENERGY_FLOOR).log_()
+
+
+def padded_columns(weights: Tensor) -> Tensor:
+    """Return weights ``[K, M]`` with columns of zeros up to twelve.
+
+    Of products with fewer columns some processors take rows by their place in memory, so that a frame's last
+    bits would depend on the frames around it.
+    """
+    return torch.nn.functional.pad(weights, (0, max(0, _LEAST_COLUMNS - weights.shape[1]))).contiguous()
 
 
 def num_fft(window: int) -> int:

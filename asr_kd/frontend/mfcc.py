@@ -9,6 +9,7 @@ import torch
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
+from asr_kd.frontend.log_mel import padded_columns
 from asr_kd.frontend.torchaudio_fbank import KaldiFrontend
 
 
@@ -40,13 +41,13 @@ class Mfcc(KaldiFrontend):
 
     @cached_property
     def _transform(self) -> torch.Tensor:
-        """Orthonormal cosine transform with the lifter, ``[M, D]``."""
+        """Orthonormal cosine transform with the lifter, ``[M, D or more]``."""
         k, b = np.arange(self.num_ceps), np.arange(self.num_mel_bins)[:, None]
         cosines = np.sqrt(2 / self.num_mel_bins) * np.cos(np.pi * k * (b + 0.5) / self.num_mel_bins)
         cosines[:, 0] = np.sqrt(1 / self.num_mel_bins)
         if self.cepstral_lifter:
             cosines *= 1 + self.cepstral_lifter / 2 * np.sin(np.pi * k / self.cepstral_lifter)
-        return torch.from_numpy(cosines.astype(np.float32))
+        return padded_columns(torch.from_numpy(cosines.astype(np.float32)))
 
     def _from_log_mel(self, log_mel: torch.Tensor) -> torch.Tensor:
-        return log_mel @ self._transform
+        return (log_mel @ self._transform)[:, : self.num_ceps]

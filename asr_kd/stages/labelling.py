@@ -18,9 +18,10 @@ from asr_kd.align.pool import worker_pool
 from asr_kd.data.frame_store import FRAMES_FILE
 from asr_kd.distill.labelling import ChosenPosteriors, CodedPosteriors, Labeller, LabelTarget, Precision
 from asr_kd.in_order import map_in_order
+from asr_kd.parent_process import end_with
 from asr_kd.recogniser import System, SystemCard, feature_config
 from asr_kd.torch_threads import one_torch_thread
-from asr_kd.train.parallel import end_with, usable_cores
+from asr_kd.train.parallel import usable_cores
 
 BATCH_FRAMES = 2048
 """Utterances are labelled together until they have so many frames.

@@ -22,13 +22,14 @@ from asr_kd.distill.sequence import state_scores
 from asr_kd.distill.sequence_loss import Competitors
 from asr_kd.fingerprint import fingerprint
 from asr_kd.lang.lexicon import read_lexicon
+from asr_kd.parent_process import end_with
 from asr_kd.progress import track
 from asr_kd.recogniser import SystemCard
 from asr_kd.stages.acoustics import Acoustics, load_acoustics
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
 from asr_kd.stages.labels import label_fingerprint, read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
-from asr_kd.train.parallel import end_with, usable_cores
+from asr_kd.train.parallel import usable_cores
 
 LATTICE_SPLIT = "train"
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 import torch
 
+from asr_kd.parent_process import end_with
 from asr_kd.progress import use_plain_lines
 from asr_kd.train import distributed
 from asr_kd.train.launcher import cluster
-
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 Result = TypeVar("Result")
 
@@ -84,19 +81,8 @@ def run_in_turn(
     return [function(*each) for each in arguments]
 
 
-def end_with(parent: int) -> None:
-    """Let this process end when the run that started it is gone, even killed; what it has written stays."""
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
 def _prepare(threads: int, parent: int) -> None:
     end_with(parent)
     torch.set_num_threads(threads)
     # Bars of several processes would overwrite each other.
     use_plain_lines()
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-    os._exit(1)

@@ -123,6 +123,7 @@ def test_long_audio_in_blocks_is_the_same_as_in_one() -> None:
         ("mfcc", {}),
         ("fbank", {"num_mel_bins": 83, "frame_length": 0.05}),
         ("mfcc", {"num_ceps": 7}),
+        ("fbank", {"num_mel_bins": 9}),
     ],
 )
 def test_recordings_together_give_the_bits_of_each_alone(name: str, options: dict[str, object]) -> None:

@@ -1,4 +1,6 @@
-"""A killed run left its training processes alive, which then wrote into the next run's folders."""
+"""A killed run left its processes alive: those of training wrote into the next run's folders, those of the
+aligner waited for ever.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SCRIPT = """\
+import pytest
+
+TRAINING = """\
 import os, sys, time
 from pathlib import Path
 from asr_kd.train.parallel import run_side_by_side
@@ -21,6 +25,23 @@ def work(folder, number):
 
 if __name__ == "__main__":
     run_side_by_side(work, [(sys.argv[1], 0), (sys.argv[1], 1)], jobs=2)
+"""
+ALIGNING = """\
+import os, sys, time
+from pathlib import Path
+from asr_kd.align.pool import worker_pool
+
+class Worker:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, number):
+        (Path(self.folder) / f"{number}.pid").write_text(str(os.getpid()))
+        time.sleep(3)
+
+if __name__ == "__main__":
+    with worker_pool(2, Worker, sys.argv[1]) as run:
+        list(run([0, 1]))
 """
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -42,9 +63,10 @@ def _wait(condition: Callable[[], bool], seconds: float = 40.0) -> bool:
     return False
 
 
-def test_training_processes_end_with_the_run_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [TRAINING, ALIGNING], ids=["training", "aligning"])
+def test_processes_end_with_the_run_that_was_killed(tmp_path: Path, source: str) -> None:
     script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
+    script.write_text(source)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=environment) as run:
         files = [tmp_path / f"{number}.pid" for number in (0, 1)]

@@ -1,0 +1,26 @@
+"""Worker processes that do not outlive the run that started them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def end_with(parent: int) -> None:
+    """Let this process end when the run that started it is gone, even killed; what it has written stays.
+
+    A pool's own processes would wait for its next task for ever: each holds the writing end of the queue too.
+
+    Args:
+        parent: The run's process id.
+    """
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
