@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from processor_time import product_rate
 from shard_facts import benchmark_facts
 from torch import nn
 
@@ -34,6 +33,7 @@ from asr_kd.distill.labelling import Labeller, LabelTarget, Precision
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.stages.labelling import BATCH_FRAMES
+from asr_kd.train.speed import measured_matmul_flops
 
 DIM, LEFT, RIGHT, UTTERANCE = 40, 20, 5, 256
 TEMPERATURE = 2.0
@@ -76,7 +76,7 @@ def _measure(
     rows: list[tuple[float, float]] = []
     profiles: list[dict[str, float]] = []
     for turn in range(repeats + 1):
-        product = product_rate(TYPES[precision])
+        product = measured_matmul_flops("cpu", TYPES[precision], 2048, time.process_time)
         with _profile() as spent, tempfile.TemporaryDirectory() as folder:
             start = time.process_time()
             _label(labeller, Path(folder), num_senones, num_batches)

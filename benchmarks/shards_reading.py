@@ -158,7 +158,7 @@ def _trained(net: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
             logits = net(batch.windows)
         loss = distillation_loss(logits.float(), soft_targets(batch.targets), batch.targets["pdf_ids"], 2.0)
         optimiser.zero_grad()
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimiser.step()
         yield batch
 

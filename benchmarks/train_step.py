@@ -12,10 +12,11 @@ import argparse
 import itertools
 import statistics
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from processor_time import processor_seconds, product_rate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -25,7 +26,7 @@ from asr_kd.data.windows import ContextWindow, utterance_windows
 from asr_kd.train import distributed
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import cross_entropy, fit
-from asr_kd.train.speed import training_flop_per_frame
+from asr_kd.train.speed import measured_matmul_flops, training_flop_per_frame
 
 WINDOW = ContextWindow(20, 5)
 DIM, NUM_SENONES, DROPOUT = 40, 2000, 0.2
@@ -74,10 +75,10 @@ def _compare(layers: int, units: int, precision: str, batch: int, steps: int, re
     plain = _Plain(layers, units, precision, batch, utterances)
     rows: list[tuple[float, float, float]] = []
     for _ in range(repeats + 1):
-        product = product_rate(TYPES[precision])
+        product = measured_matmul_flops("cpu", TYPES[precision], 2048, time.process_time)
         with tempfile.TemporaryDirectory() as folder:
-            loop = processor_seconds(lambda: _loop(net, utterances, config, Path(folder)))  # called at once
-        rows.append((product, batch * steps / loop, batch * steps / processor_seconds(plain.epoch)))
+            loop = _seconds(lambda: _loop(net, utterances, config, Path(folder)))  # called at once
+        rows.append((product, batch * steps / loop, batch * steps / _seconds(plain.epoch)))
     del rows[0]  # the first turn warms up
     peak, ours, theirs = (statistics.median(column) for column in zip(*rows, strict=True))
     share = statistics.median(speed * flop / rate for rate, speed, _ in rows)
@@ -130,9 +131,15 @@ class _Plain:
             with torch.autocast("cpu", torch.bfloat16, enabled=self._is_half):
                 loss = nn.functional.cross_entropy(self._net(windows), pdf_ids)
             self._optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             nn.utils.clip_grad_norm_(self._net.parameters(), 5.0)
             self._optimiser.step()
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = time.process_time()
+    function()
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

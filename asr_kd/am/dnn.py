@@ -117,9 +117,8 @@ def joint_logits(
         with own():
             inputs.append(net.input_layer(part))
             seeds.append(draw_seed() if first.dropout else 0)
-    if first.drops_input:
-        windows = torch.stack(inputs)
-    return joint_dense_logits(windows, [net.linear_layers() for net in joined], first.dropout, seeds)
+    dropped = torch.stack(inputs) if first.drops_input else windows
+    return joint_dense_logits(dropped, [net.linear_layers() for net in joined], first.dropout, seeds)
 
 
 def _joint_layers(

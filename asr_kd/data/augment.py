@@ -165,8 +165,9 @@ def view_labels(labels: NDArray[Any], num_frames: int) -> NDArray[Any]:
     return labels[places.astype(np.int64)]
 
 
-def _view_seed(utt_id: str, view: int, config: AugmentConfig) -> int:
-    key = f"{config.seed}\0{utt_id}\0{view}".encode()
+def view_seed(utt_id: str, view: int, seed: int) -> int:
+    """Return the random seed of a view, below 2^128."""
+    key = f"{seed}\0{utt_id}\0{view}".encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:16], "big")
 
 
@@ -175,7 +176,7 @@ def plan_view(utt_id: str, view: int, config: AugmentConfig) -> ViewPlan:
     _require(view >= 0, "view", "a number of at least 0", view)
     if view == 0:
         return ViewPlan()
-    rng = np.random.default_rng(_view_seed(utt_id, view, config))
+    rng = np.random.default_rng(view_seed(utt_id, view, config.seed))
     # Every value is drawn, used or not, so that one setting does not change what the others draw.
     gain, snr, rt60, direct = (
         float(rng.uniform(*bounds))
@@ -247,7 +248,7 @@ def mask_view(features: Tensor, utt_id: str, view: int, config: AugmentConfig) -
     """Return a view's features ``[T, D]``, masked when the config says so; view 0 is left as it is."""
     if view == 0 or config.spec_augment is None:
         return features
-    generator = torch.Generator().manual_seed(_view_seed(utt_id, view, config) >> 65)
+    generator = torch.Generator().manual_seed(view_seed(utt_id, view, config.seed) >> 65)
     return spec_augment(features, generator, config.spec_augment)
 
 

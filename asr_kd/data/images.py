@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr_kd.data.augment import view_seed
 from asr_kd.data.windows import Batch, BatchSource
 
 _LEVELS = 256
@@ -58,6 +59,22 @@ class PixelSource:
                 generator = torch.Generator().manual_seed(int(state[0] >> 1))
                 images = jitter(images, self._shape, self._max_shift, generator)
             yield Batch(images[:, None], batch.targets)
+
+
+def moved_view(images: Tensor, shape: tuple[int, int], max_shift: int, block: str, view: int) -> Tensor:
+    """Return the images of a block ``[B, height * width]`` moved as :func:`jitter` does, the same every time.
+
+    Args:
+        images: Pixel values.
+        shape: Height and width.
+        max_shift: In pixels.
+        block: Name of the block.
+        view: Number of the view; 0 is the images themselves.
+    """
+    if view == 0:
+        return images
+    generator = torch.Generator().manual_seed(view_seed(block, view, seed=0) >> 65)
+    return jitter(images, shape, max_shift, generator)
 
 
 def jitter(images: Tensor, shape: tuple[int, int], max_shift: int, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ ROWS = 256
 otherwise, and features must not depend on what is computed together."""
 
 _PREEMPHASIS = 0.97
-_LEAST_COLUMNS = 12
+_LEAST_COLUMNS = 12  # below them :func:`padded_columns`
 _ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 _INT16_SCALE = 32768.0
 """Kaldi reads samples as 16-bit integers; its floors and everybody's published values assume that."""

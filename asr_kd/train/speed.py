@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -36,24 +37,31 @@ def matmul_flops(device: str, dtype: torch.dtype) -> float:
     return measured_matmul_flops(device, dtype)
 
 
-def measured_matmul_flops(device: str, dtype: torch.dtype) -> float:
+def measured_matmul_flops(
+    device: str,
+    dtype: torch.dtype,
+    size: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Measure the rate of a square matrix product in FLOP/s.
 
     Args:
         device: ``cpu`` or ``cuda``.
         dtype: Of the factors.
+        size: Rows and columns of the factors; None takes what fills the device.
+        clock: Seconds; ``time.process_time`` where others use the processor.
     """
-    size = _SIZES.get(device, 1024)
+    size = size or _SIZES.get(device, 1024)
     # Not of ones: a processor that has less to switch runs faster. Not from the generator of dropout.
     generator = torch.Generator(device).manual_seed(0)
     factor = torch.randn(size, size, generator=generator, device=device).to(dtype)
     best = float("inf")
     for _ in range(_REPEATS + 1):
         _wait(device)
-        start = time.perf_counter()
+        start = clock()
         factor @ factor
         _wait(device)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return 2.0 * size**3 / best
 
 

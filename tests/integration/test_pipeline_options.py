@@ -174,7 +174,7 @@ def test_nets_on_hard_labels_learn_the_views_that_the_recipe_names(tmp_path: Pat
     stored = {(u.utt_id, u.view): u for shard in shard_set.shards(["train"]) for u in shard_set.read(shard)}
     teachers, baseline, student = (pipeline.stages[place] for place in (3, 4, 6))
     # A pipeline's stages are typed as the base class.
-    for net in (*teachers.nets.values(), *baseline.controls.values()):  # type: ignore[attr-defined]
+    for net in (*teachers.nets.values(), *baseline.controls.values()):  # type: ignore[attr-defined]  # of stages in general
         source = hard_source(place, net, "train", net.data_share)
         drawn = [
             len(utterance)

@@ -12,14 +12,13 @@ import torch
 from pydantic import Field
 
 from asr_kd.am.checkpoint import AcousticModel, load_model
-from asr_kd.data.images import jitter, pixel_values
+from asr_kd.data.images import moved_view, pixel_values
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.extraction import view_name
-from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import track
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
@@ -134,27 +133,16 @@ class ImageEnsembleStage(Stage):
         view: int = 0,
     ) -> None:
         images, labels = corpus.images(split), corpus.labels(split)
+        shape = (corpus.height, corpus.width)
         what = f"ensemble {split} {view_name(view)}".strip()
         for block in track(images.utt_ids, what, len(images), "blocks"):
             classes = np.array(labels.get(block))
             place = DEV if split == DEV else class_split(int(classes[0]), view)
             if writer.is_written(place, block):
                 continue
-            pixels = self._pixels(corpus, block, torch.from_numpy(np.array(images.get(block))), view)
+            values = pixel_values(torch.from_numpy(np.array(images.get(block))))
+            pixels = moved_view(values, shape, self.config.max_shift, block, view).numpy()
             log_q = ensemble_log_posteriors(
                 (model.logits(pixels) for model in models), self.config.temperature, self.config.averaging
             )
             writer.add(place, block, pixels, classes, log_q)
-
-    def _pixels(
-        self, corpus: ImageCorpus, block: str, images: torch.Tensor, view: int
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return a block's images as float32 ``[N, D]``, in a view moved as block and view say."""
-        values = pixel_values(images)
-        if view:
-            generator = torch.Generator().manual_seed(
-                int(fingerprint({"block": block, "view": view})[:15], 16)
-            )
-            values = jitter(values, (corpus.height, corpus.width), self.config.max_shift, generator)
-        pixels: np.ndarray[Any, np.dtype[np.float32]] = values.numpy()
-        return pixels
