@@ -58,7 +58,9 @@ def build_stages(
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),
         BaselineStage(recipe.baseline_nets(), recipe.control_nets(), teachers, search_path),
-        EnsembleStage(recipe.ensemble, len(teachers), student, recipe.views, search_path),
+        EnsembleStage(
+            recipe.ensemble, len(teachers), student, recipe.views, search_path, recipe.teachers.folds
+        ),
         StudentStage(recipe.student, student),
         *sequence,
         DecodeStage(

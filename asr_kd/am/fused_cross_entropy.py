@@ -61,7 +61,7 @@ def replace_by_gradient(
         labels: int64 ``[B]``; negative where a row has none.
         soft: Targets made with the same temperature.
         temperature: T.
-        soft_scale: A scalar on the device, which the host does not read.
+        soft_scale: A scalar or one a row ``[B]``, on the device, which the host does not read.
         hard_scale: Likewise.
     """
     num_rows, num_senones = logits.shape
@@ -71,6 +71,7 @@ def replace_by_gradient(
         return RowLosses(*losses)
     probs, ids, tail = soft or SparseTargets(losses, labels, None)
     block = min(triton.next_power_of_2(num_senones), _LONGEST_BLOCK)
+    scales = [scale.float().contiguous() for scale in (soft_scale, hard_scale)]
     compiled(_rows)[(num_rows,)](
         logits,
         logits.stride(0),
@@ -80,9 +81,11 @@ def replace_by_gradient(
         losses if tail is None else tail.contiguous(),
         probs.shape[1],
         1 / temperature,
-        torch.stack([soft_scale, hard_scale]).float(),
+        *scales,
         *losses,
         num_senones=num_senones,
+        soft_scale_stride=scales[0].dim(),
+        hard_scale_stride=scales[1].dim(),
         has_soft=soft is not None,
         has_tail=tail is not None,
         block=block,
@@ -125,10 +128,13 @@ def _rows(  # type: ignore[no-untyped-def]  # noqa: PLR0915  # Triton resolves a
     tail_ptr,
     num_kept,
     inverse_temperature,
-    scales_ptr,
+    soft_scale_ptr,
+    hard_scale_ptr,
     soft_ptr,
     hard_ptr,
     num_senones: tl.constexpr,
+    soft_scale_stride: tl.constexpr,
+    hard_scale_stride: tl.constexpr,
     has_soft: tl.constexpr,
     has_tail: tl.constexpr,
     block: tl.constexpr,
@@ -138,8 +144,8 @@ def _rows(  # type: ignore[no-untyped-def]  # noqa: PLR0915  # Triton resolves a
     row = tl.program_id(0).to(tl.int64)
     line = logits_ptr + row * stride
     label = tl.load(labels_ptr + row)
-    soft_scale = tl.load(scales_ptr)
-    hard_scale = tl.where(label >= 0, tl.load(scales_ptr + 1), 0.0)
+    soft_scale = tl.load(soft_scale_ptr + row * soft_scale_stride)
+    hard_scale = tl.where(label >= 0, tl.load(hard_scale_ptr + row * hard_scale_stride), 0.0)
     at_label = tl.load(line + tl.maximum(label, 0)).to(tl.float32)
     kept = tl.arange(0, num_kept_block)
     probs = tl.zeros([num_kept_block], tl.float32)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -90,6 +91,40 @@ class ChosenPosteriors:
         return [each.finish(self.lengths, self.keys) for each in self.encoders]
 
 
+@dataclass(frozen=True)
+class ChosenInGroups:
+    """What is stored of utterances that were labelled by different teachers, before it is packed.
+
+    Attributes:
+        groups: Of the utterances of each group.
+        places: For each group the places of its utterances among all.
+    """
+
+    groups: Sequence[ChosenPosteriors]
+    places: Sequence[Sequence[int]]
+
+    @property
+    def is_light(self) -> bool:
+        """Whether another process may as well pack it."""
+        return all(group.is_light for group in self.groups)
+
+    def pack(self) -> list[list[CodedPosteriors]]:
+        """Return what is stored of the utterances, for each target."""
+        order = [place for places in self.places for place in places]
+        by_target = zip(*(group.pack() for group in self.groups), strict=True)
+        return [
+            [coded for _, coded in sorted(zip(order, chain.from_iterable(target), strict=True), key=_place)]
+            for target in by_target
+        ]
+
+
+Chosen = ChosenPosteriors | ChosenInGroups
+
+
+def _place(item: tuple[int, CodedPosteriors]) -> int:
+    return item[0]
+
+
 class Labeller:
     """Labels utterances with the mean of some teachers.
 
@@ -123,6 +158,15 @@ class Labeller:
         self._codes = [make_code(target.code, self._num_senones) for target in targets]
         self._device = next(models[0].net.parameters()).device
         self._is_fused = is_fused_mean_on(self._device, self._num_senones)
+
+    def of(self, numbers: Sequence[int]) -> Labeller:
+        """Return a labeller with the mean of some teachers, by their numbers from 0; nets are shared."""
+        other = copy.copy(self)
+        other._inputs = [self._inputs[number] for number in numbers]
+        other._nets = [self._nets[number] for number in numbers]
+        other._weights = None if self._weights is None else [self._weights[number] for number in numbers]
+        other._shares = mean_weights(len(numbers), self._averaging, other._weights)
+        return other
 
     def label(
         self, features: Mapping[str, Sequence[Tensor]], keys: Sequence[str]

@@ -63,8 +63,8 @@ def logit_matching_loss(
         logits: The student's ``[B, S]``.
         teacher: The teacher's ``[B, S]``; a constant in a row does not matter.
         pdf_ids: Hard labels ``[B]``; ``NO_LABEL`` (-1) drops the hard term of a frame.
-        soft_weight: Weight of the squared error.
-        hard_weight: Weight of the hard term.
+        soft_weight: Weight of the squared error, or of each frame's in it ``[B]``.
+        hard_weight: Weight of the hard term, likewise.
 
     Source: Hinton, Vinyals & Dean 2015, section 2.1.
     """
@@ -76,11 +76,13 @@ def logit_matching_loss(
         )
     z, v = logits.float(), teacher.float()
     error = (z - z.mean(1, keepdim=True)) - (v - v.mean(1, keepdim=True))
-    soft = error.square().mean() / 2
+    soft = error.square().mean(1) / 2  # [B]
+    total = (soft_weight * soft).mean()
     hard = soft.new_zeros(())
     if isinstance(hard_weight, Tensor) or hard_weight:
         labels = pdf_ids.long()
         num_labels = (labels != NO_LABEL).sum().clamp_min(1)
-        sums = torch.nn.functional.cross_entropy(z, labels, ignore_index=NO_LABEL, reduction="sum")
-        hard = sums / num_labels
-    return LossTerms(soft_weight * soft + hard_weight * hard, soft.detach(), hard.detach())
+        rows = torch.nn.functional.cross_entropy(z, labels, ignore_index=NO_LABEL, reduction="none")
+        total = total + (hard_weight * rows).sum() / num_labels
+        hard = rows.sum() / num_labels
+    return LossTerms(total, soft.mean().detach(), hard.detach())

@@ -60,8 +60,9 @@ def distillation_loss(
         soft: Targets made with the same temperature.
         pdf_ids: Hard labels ``[B]``; ``NO_LABEL`` (-1) drops the hard term of a frame.
         temperature: T of teacher and student.
-        soft_weight: Weight of the soft term; a tensor is not read, so that a GPU is not waited for.
-        hard_weight: Weight of the hard term, relative to a soft term of weight 1 (Hinton's 0.5).
+        soft_weight: Weight of the soft term, or one a frame ``[B]`` before the mean; a tensor is not read, so
+            that a GPU is not waited for.
+        hard_weight: Weight of the hard term, relative to a soft term of weight 1 (Hinton's 0.5); likewise.
         overwrite_logits: Put the gradient where the logits were: a step then needs 1 and not 2 times their
             memory, and the logits must not be read afterwards.
 
@@ -128,7 +129,8 @@ class _DistillationLoss(torch.autograd.Function):
         ctx.gradient, ctx.used = gradient, False
         soft_term, hard_term = rows.soft.mean(), rows.hard.sum() / num_labels
         ctx.mark_non_differentiable(soft_term, hard_term)
-        return soft_weight * soft_term + hard_weight * hard_term, soft_term, hard_term
+        total = (soft_weight * rows.soft).mean() + (hard_weight * rows.hard).sum() / num_labels
+        return total, soft_term, hard_term
 
     @staticmethod
     @once_differentiable
@@ -144,10 +146,18 @@ class _DistillationLoss(torch.autograd.Function):
 
 
 class _Scales(NamedTuple):
-    """What a row's soft and hard gradient are multiplied with; tensors are not read."""
+    """What the rows' gradients are multiplied with, all or each ``[B]``; tensors are not read."""
 
     soft: float | Tensor
     hard: Tensor
+
+    def rows(self, rows: slice) -> _Scales:
+        """Return those of some rows, as columns where each has its own."""
+        soft, hard = (
+            scale[rows, None] if isinstance(scale, Tensor) and scale.dim() else scale for scale in self
+        )
+        assert isinstance(hard, Tensor)
+        return _Scales(soft, hard)
 
 
 def _fused_rows(
@@ -181,8 +191,9 @@ def _chunked_rows(
         known = terms.log_sum if temperature == 1 else None
         losses.hard[rows], label_log_sum = _hard_rows(chunk, labels[rows], known)
         if gradient is not None:
-            part = soft_cross_entropy_gradient(scaled, targets, terms).mul_(scales.soft)
-            _add_hard_gradient(part, chunk, labels[rows], label_log_sum, scales.hard)
+            own = scales.rows(rows)
+            part = soft_cross_entropy_gradient(scaled, targets, terms).mul_(own.soft)
+            _add_hard_gradient(part, chunk, labels[rows], label_log_sum, own.hard)
             gradient[rows] = part
     return losses
 
@@ -206,7 +217,7 @@ def _add_hard_gradient(
     labelled = labels != NO_LABEL
     if _is_none(labelled):
         return
-    row_scale = torch.where(labelled, scale, 0.0)[:, None]  # [C, 1]
+    row_scale = torch.where(labelled[:, None], scale, 0.0)  # [C, 1]
     gradient.addcmul_((logits - log_sum[:, None]).exp_(), row_scale)
     gradient.scatter_add_(1, labels.clamp_min(0)[:, None], -row_scale)
 

@@ -59,6 +59,18 @@ class ShardInfo(_Model):
         return _used(handler(self), {"teacher_bytes": 0})
 
 
+class FoldFacts(_Model):
+    """How utterances of train were divided, so that each was labelled by teachers that did not learn it.
+
+    Attributes:
+        count: How many folds; teacher n, counted from 0, left out and labelled fold n mod count.
+        by: What stays together.
+    """
+
+    count: int = Field(ge=2)
+    by: Literal["speaker", "utterance"]
+
+
 class ShardSetFacts(_Model):
     """What a shard set was made from and how; known before the first frame is written.
 
@@ -84,6 +96,7 @@ class ShardSetFacts(_Model):
         keep_apart: Whether each teacher's own posteriors are stored beside their mean.
         order_seed: Of the order in which a split's utterances were written; None for the corpus's order.
         precision: Of the teachers' matrix products.
+        folds: Of train, each of which some teachers left out and labelled; None: all labelled everything.
     """
 
     averaging: Literal["arithmetic", "geometric", "weighted"]
@@ -107,10 +120,17 @@ class ShardSetFacts(_Model):
     keep_apart: bool = False
     order_seed: int | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    folds: FoldFacts | None = None
 
     @model_serializer(mode="wrap")
     def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = {"augmentation": "", "keep_apart": False, "order_seed": None, "precision": "fp32"}
+        unused = {
+            "augmentation": "",
+            "keep_apart": False,
+            "order_seed": None,
+            "precision": "fp32",
+            "folds": None,
+        }
         return _used(handler(self), unused)
 
 

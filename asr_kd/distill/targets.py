@@ -59,6 +59,11 @@ class SoftTargets:
             None if self.tail is None else self.tail[rows],
         )
 
+    def likeliest(self) -> Tensor:
+        """Return each row's most probable senone ``[B]``; a tail, whose senones are not told, is none."""
+        best = self.probs.argmax(1, keepdim=True)
+        return (best if self.ids is None else self.ids.gather(1, best).long())[:, 0]
+
     def tensors(self) -> dict[str, Tensor]:
         """Return what a :class:`~asr_kd.data.windows.FramePool` stores as targets, by name."""
         parts = {SOFT_PROBS: self.probs, SOFT_IDS: self.ids, SOFT_TAIL: self.tail}

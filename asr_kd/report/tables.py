@@ -21,6 +21,12 @@ def splits(results: Results) -> list[str]:
     return list(dict.fromkeys(row.split for row in results.rows))
 
 
+def shown_split(results: Results) -> str:
+    """Return the split that a run is summed up with: test, or the last one where test was not decoded."""
+    names = splits(results)
+    return "test" if "test" in names or not names else names[-1]
+
+
 def split_rows(results: Results, split: str) -> list[ResultRow]:
     """Return the rows of one split."""
     return [row for row in results.rows if row.split == split]
@@ -71,9 +77,16 @@ def _terminal(cell: Cell) -> Text:
 
 
 def print_results(
-    results: Results, console: Console | None = None, system: str = STUDENT, split: str = "test"
+    results: Results, console: Console | None = None, system: str = STUDENT, split: str | None = None
 ) -> None:
-    """Print tables and findings to standard output; the last line is the :func:`summary_line`."""
+    """Print tables and findings to standard output; the last line is the :func:`summary_line`.
+
+    Args:
+        results: As in ``results.json``.
+        console: Where to; None takes standard output.
+        system: Of the last line.
+        split: Of the last line; None takes the :func:`shown_split`.
+    """
     console = console or Console()
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OFF_TERMINAL)
@@ -81,7 +94,8 @@ def print_results(
         console.print(results_table(results, name, narrow=console.width < _WIDE))
     for line in [*notes(results), *findings(results)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(summary_line(results, system, split), markup=False, highlight=False, soft_wrap=True)
+    last = summary_line(results, system, split or shown_split(results))
+    console.print(last, markup=False, highlight=False, soft_wrap=True)
 
 
 def results_markdown(*runs: Results, title: str = "Results") -> str:

@@ -21,7 +21,7 @@ from asr_kd.distill.ensemble import Averaging
 from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.labelling import LabelTarget, Precision
 from asr_kd.distill.plan import Budget, choose, make_plan
-from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
+from asr_kd.distill.shard_header import HEADER_FILE, FoldFacts, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
@@ -31,7 +31,7 @@ from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.features import VIEWED_SPLIT
 from asr_kd.stages.labelling import LabellerArguments, default_processes, labelling
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
-from asr_kd.stages.nets import NetConfig
+from asr_kd.stages.nets import FoldsConfig, NetConfig
 from asr_kd.stages.posterior_sample import sample_posteriors
 from asr_kd.stages.teachers import teacher_name
 from asr_kd.stages.view_labelling import Label, ViewLabelling
@@ -112,6 +112,7 @@ class EnsembleStage(Stage):
         student: The net that will learn from the shards: its features are stored.
         views: Augmented copies; the teachers label exactly what the student sees.
         search_path: The recipe's folder, where a user's frontend may lie.
+        folds: Which the teachers left out in turn; an utterance is labelled by those that left it out.
     """
 
     name = "ensemble"
@@ -124,8 +125,10 @@ class EnsembleStage(Stage):
         student: NetConfig,
         views: ViewConfig,
         search_path: Path | None,
+        folds: FoldsConfig | None = None,
     ) -> None:
         self.config = config
+        self.folds = folds
         self.num_teachers = num_teachers
         self.student = student
         self.views = views
@@ -146,6 +149,8 @@ class EnsembleStage(Stage):
         }
         if self.views.count:
             settings["views"] = self.views.model_dump(mode="json")
+        if self.folds is not None:
+            settings["folds"] = self.folds.model_dump(mode="json")
         return settings
 
     def outputs(self, work: WorkDir) -> list[Path]:
@@ -240,11 +245,21 @@ class EnsembleStage(Stage):
             keep_apart=self.config.keep_apart,
             order_seed=self.config.order_seed,
             precision=self.config.precision,
+            folds=None if self.folds is None else FoldFacts(count=self.folds.count, by=self.folds.by),
         )
 
     def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
         share = self.config.data_share if split == "train" else 1.0
         return [row for row in work.utterances(split) if is_drawn(row.utt_id, share, TRANSFER_SEED)]
+
+    def _members(self, work: WorkDir, split: str) -> dict[str, tuple[int, ...]] | None:
+        """Return by utt_id the teachers that label an utterance; None where all do."""
+        if self.folds is None or split != "train":
+            return None
+        left_out = [
+            tuple(range(fold, self.num_teachers, self.folds.count)) for fold in range(self.folds.count)
+        ]
+        return {utt_id: left_out[fold] for utt_id, fold in self.folds.of_each(work).items()}
 
     @contextmanager
     def _features(
@@ -276,7 +291,7 @@ class EnsembleStage(Stage):
         name = view_name(view)
         wanted = [utterance.utt_id for utterance in self._utterances(work, split)]
         utt_ids = writing_order(wanted, self.config.order_seed, split, name)
-        labelling_of_view = ViewLabelling(writers, split, name, utt_ids)
+        labelling_of_view = ViewLabelling(writers, split, name, utt_ids, self._members(work, split))
         if labelling_of_view.is_done:
             return
         alignment = work.alignment(split) if (work.align / split).is_dir() else None

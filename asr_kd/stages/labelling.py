@@ -16,7 +16,14 @@ from torch import Tensor
 
 from asr_kd.align.pool import worker_pool
 from asr_kd.data.frame_store import FRAMES_FILE
-from asr_kd.distill.labelling import ChosenPosteriors, CodedPosteriors, Labeller, LabelTarget, Precision
+from asr_kd.distill.labelling import (
+    Chosen,
+    ChosenInGroups,
+    CodedPosteriors,
+    Labeller,
+    LabelTarget,
+    Precision,
+)
 from asr_kd.in_order import map_in_order
 from asr_kd.parent_process import end_with
 from asr_kd.recogniser import System, SystemCard, feature_config
@@ -82,10 +89,12 @@ class LabelTask:
     Attributes:
         keys: Of each utterance, which seed what a code draws.
         features: By feature key.
+        members: Of each utterance the numbers of the teachers that label it, from 0; None: all label all.
     """
 
     keys: tuple[str, ...]
     features: dict[str, StoredFrames]
+    members: tuple[tuple[int, ...], ...] | None = None
 
 
 Labels = list[list[CodedPosteriors]]
@@ -104,11 +113,24 @@ class LabelWorker:
 
     def __call__(self, task: LabelTask) -> Labels:
         """Return what is stored."""
-        return self._labeller.label(_features(task), task.keys)
+        return self.choose(task).pack()
 
-    def choose(self, task: LabelTask) -> ChosenPosteriors:
+    def choose(self, task: LabelTask) -> Chosen:
         """Return what is stored, before it is packed."""
-        return self._labeller.choose(_features(task), task.keys)
+        features = _features(task)
+        if task.members is None:
+            return self._labeller.choose(features, task.keys)
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for place, members in enumerate(task.members):
+            groups.setdefault(members, []).append(place)
+        chosen = [
+            self._labeller.of(members).choose(
+                {key: [each[place] for place in places] for key, each in features.items()},
+                [task.keys[place] for place in places],
+            )
+            for members, places in groups.items()
+        ]
+        return ChosenInGroups(chosen, list(groups.values()))
 
 
 def _features(task: LabelTask) -> dict[str, list[Tensor]]:
@@ -163,18 +185,18 @@ def _threads(number: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def packing(num_processes: int) -> Iterator[Callable[[Iterable[ChosenPosteriors]], Iterator[Labels]]]:
+def packing(num_processes: int) -> Iterator[Callable[[Iterable[Chosen]], Iterator[Labels]]]:
     """Yield a function that packs posteriors in processes, in order; heavy ones are packed in this one."""
     with worker_pool(num_processes, _Packer, os.getpid()) as run:
 
-        def pack(chosen: Iterable[ChosenPosteriors]) -> Iterator[Labels]:
+        def pack(chosen: Iterable[Chosen]) -> Iterator[Labels]:
             for is_light, group in itertools.groupby(chosen, lambda each: each.is_light):
                 yield from (run if is_light else _packed_here)(group)
 
         yield pack
 
 
-def _packed_here(chosen: Iterable[ChosenPosteriors]) -> Iterator[Labels]:
+def _packed_here(chosen: Iterable[Chosen]) -> Iterator[Labels]:
     return (each.pack() for each in chosen)
 
 
@@ -186,7 +208,7 @@ class _Packer:
             end_with(parent)
             torch.set_num_threads(1)
 
-    def __call__(self, chosen: ChosenPosteriors) -> Labels:
+    def __call__(self, chosen: Chosen) -> Labels:
         return chosen.pack()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
@@ -17,6 +17,7 @@ from asr_kd.am.dnn import can_join
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.block_source import StoreSource
+from asr_kd.data.folds import FoldUnit, fold_of_each
 from asr_kd.data.manifest import is_drawn
 from asr_kd.data.windows import BatchSource, ContextWindow
 from asr_kd.errors import StageError
@@ -48,6 +49,29 @@ class WindowConfig(Settings):
         return ContextWindow(self.left, self.right)
 
 
+class FoldsConfig(Settings):
+    """Even parts of the training utterances, so that each is labelled by teachers that did not learn it.
+
+    Attributes:
+        count: How many folds, K. Teacher n, counted from 0, leaves out fold n mod K.
+        by: What stays together: all that a ``speaker`` says, or an ``utterance`` alone.
+    """
+
+    count: int = Field(ge=2)
+    by: FoldUnit = "speaker"
+
+    def of_each(self, work: WorkDir) -> dict[str, int]:
+        """Return the fold of each training utterance."""
+        return fold_of_each(work.utterances("train"), self.count, self.by)
+
+
+class LeftOut(Settings):
+    """The fold that a net does not learn: its number and the division that it is of."""
+
+    fold: int
+    folds: FoldsConfig
+
+
 class NetConfig(Settings):
     """One net: its shape, its input, its training and its seed.
 
@@ -60,6 +84,7 @@ class NetConfig(Settings):
         data_share: Share of the training utterances that it learns from.
         data_seed: Of their draw; None takes the net's own seed.
         views: Augmented views that it learns beside the originals; None for none.
+        left_out: A fold of the training utterances that it does not learn; None learns all.
     """
 
     model: ArchitectureConfig = ArchitectureConfig()
@@ -70,6 +95,15 @@ class NetConfig(Settings):
     data_share: float = Field(1.0, gt=0, le=1)
     data_seed: int | None = None
     views: ViewConfig | None = None
+    left_out: LeftOut | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Nets from before there were folds stay as they are.
+        fields: dict[str, Any] = handler(self)
+        if self.left_out is None:
+            del fields["left_out"]
+        return fields
 
 
 def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
@@ -94,10 +128,11 @@ def train_hard_together(
     """Do what :func:`train_hard` does for nets that differ in their seeds alone, in step with each other."""
     cards: dict[str, ModelCard] = {}
     trainings: dict[str, NetTraining] = {}
-    shared: dict[tuple[str, int | None], StoreSource] = {}  # by split and draw: frames are in memory once
+    # By split, draw and fold: frames are in memory once.
+    shared: dict[tuple[str, int | None, LeftOut | None], StoreSource] = {}
 
     def source(split: str, config: NetConfig, share: float) -> StoreSource:
-        key = split, None if share == 1 else _draw_seed(config)
+        key = split, None if share == 1 else _draw_seed(config), config.left_out
         if key not in shared:
             shared[key] = hard_source(work, config, split, share)
         return shared[key].reseeded(config.seed)
@@ -255,7 +290,15 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
     seed = _draw_seed(config)
-    utt_ids = [utt_id for utt_id in features.utt_ids if utt_id in alignment and is_drawn(utt_id, share, seed)]
+    left_out = config.left_out if split == "train" else None
+    folds = left_out.folds.of_each(work) if left_out else {}
+    utt_ids = [
+        utt_id
+        for utt_id in features.utt_ids
+        if utt_id in alignment
+        and is_drawn(utt_id, share, seed)
+        and not (left_out and folds[utt_id] == left_out.fold)
+    ]
     if not utt_ids:
         raise StageError(
             f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"

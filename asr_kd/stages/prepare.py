@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from asr_kd.atomic import atomic_dir, write_json
-from asr_kd.data.manifest import spread_evenly, write_manifest
+from asr_kd.data.manifest import Utterance, is_drawn, spread_evenly, write_manifest
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
@@ -18,6 +20,8 @@ from data_prep.registry import load_corpus_module
 
 Split = Literal["train", "dev", "test", "transfer"]
 
+_TRANSFER_SEED = 1  # not the one that ensemble.data_share draws with, or one would hold what the other leaves
+
 
 class CorpusConfig(Settings):
     """Which corpus, and how it is split.
@@ -26,11 +30,14 @@ class CorpusConfig(Settings):
         module: Short name (quickstart, librispeech, kaldi ...) or the user's ``package.module``.
         options: Of the corpus module.
         limit: Most utterances of a split, spread evenly over it; for trials.
+        transfer_share: Share of the training utterances, drawn by a hash, that lose their transcripts and go
+            to the split ``transfer``: what a student gains from audio that nobody transcribed.
     """
 
     module: str
     options: dict[str, Any] = {}
     limit: dict[Split, int] = {}
+    transfer_share: float = Field(0.0, ge=0, lt=1)
 
     def parsed_options(self) -> CorpusOptions:
         """Return the options as the module takes them.
@@ -60,6 +67,27 @@ def parse_corpus_options(
         ) from None
 
 
+def without_transcripts(
+    splits: Mapping[str, Sequence[Utterance]], share: float
+) -> dict[str, list[Utterance]]:
+    """Return ``train`` without a share of its utterances, and ``transfer`` with them, their text taken off.
+
+    Raises:
+        ConfigError: When no utterance of train is left.
+    """
+    train = splits["train"]
+    drawn = {row.utt_id for row in train if is_drawn(row.utt_id, share, _TRANSFER_SEED)}
+    if len(drawn) == len(train):
+        raise ConfigError(
+            "no training utterance keeps its transcript", where="corpus.transfer_share", got=share
+        )
+    moved = [replace(row, text=None) for row in train if row.utt_id in drawn]
+    return {
+        "train": [row for row in train if row.utt_id not in drawn],
+        "transfer": [*splits.get("transfer", ()), *moved],
+    }
+
+
 class PrepareStage(Stage):
     """Writes ``corpus/``.
 
@@ -86,8 +114,10 @@ class PrepareStage(Stage):
         settings: dict[str, Any] = {
             "corpus": {"module": self.config.module, "options": options, "limit": limit}
         }
+        # Work folders from before there were these choices stay as they are.
+        if self.config.transfer_share:
+            settings["corpus"]["transfer_share"] = self.config.transfer_share
         if self.lexicon.unknown_words != "refuse":
-            # Work folders from before there was a choice stay as they are.
             settings["lexicon"] = self.lexicon.model_dump(mode="json")
         return settings
 
@@ -110,6 +140,10 @@ class PrepareStage(Stage):
             for split, limit in self.config.limit.items():
                 splits[split] = spread_evenly(prepared.splits[split], limit)
                 write_manifest(folder / f"{split}.jsonl", splits[split])
+            if self.config.transfer_share:
+                splits |= without_transcripts(splits, self.config.transfer_share)
+                for split in ("train", "transfer"):
+                    write_manifest(folder / f"{split}.jsonl", splits[split])
             splits["train"], unknown = settle_unknown_words(
                 folder, splits["train"], self.lexicon, prepared.name
             )

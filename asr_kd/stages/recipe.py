@@ -14,7 +14,7 @@ from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
 from asr_kd.stages.ensemble import TRANSFER_SEED, EnsembleConfig
 from asr_kd.stages.language_model import LanguageModelConfig
-from asr_kd.stages.nets import NetConfig, WindowConfig
+from asr_kd.stages.nets import FoldsConfig, LeftOut, NetConfig, WindowConfig
 from asr_kd.stages.overrides import updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
@@ -61,11 +61,22 @@ class TeachersConfig(Settings):
         count: How many, N.
         seed: Of the first; the others count on from it.
         variants: Taken in turn by the teachers; none means that they differ in the seed alone.
+        folds: Cross-labelling: teachers leave out folds of the training utterances, in turn, and each
+            utterance is labelled by those alone that left it out. None: all learn and label all.
     """
 
     count: int = Field(5, ge=1)
     seed: int = 1
     variants: tuple[TeacherVariant, ...] = ()
+    folds: FoldsConfig | None = None
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> TeachersConfig:
+        if self.folds is not None and self.folds.count > self.count:
+            raise ValueError(
+                f"no one of {self.count} teachers would leave out the last of {self.folds.count} folds"
+            )
+        return self
 
 
 class BaselineConfig(Settings):
@@ -138,6 +149,8 @@ class Recipe(Settings):
             raise ValueError(
                 f"ensemble.weights has {len(weights)} weights for {self.teachers.count} teachers"
             )
+        if self.teachers.folds is not None and self.ensemble.keep_apart:
+            raise ValueError("ensemble.keep_apart needs labels of all teachers: leave out teachers.folds")
         return self
 
     @model_validator(mode="after")
@@ -158,6 +171,7 @@ class Recipe(Settings):
     def _teacher(self, index: int) -> NetConfig:
         variants = self.teachers.variants or (TeacherVariant(),)
         variant = variants[index % len(variants)]
+        folds = self.teachers.folds
         return NetConfig(
             model=updated(self.model, variant.model),
             window=variant.window or self.window,
@@ -166,6 +180,7 @@ class Recipe(Settings):
             seed=self.teachers.seed + index,
             data_share=variant.data_share,
             views=self._hard_views(),
+            left_out=LeftOut(fold=index % folds.count, folds=folds) if folds else None,
         )
 
     def _hard_views(self) -> ViewConfig | None:

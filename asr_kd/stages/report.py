@@ -7,6 +7,7 @@ from typing import Any
 
 from asr_kd.report.page import report_page, write_page
 from asr_kd.report.results import read_results
+from asr_kd.report.tables import shown_split
 from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.score import RESULTS_FILE, decoded_systems, speakers, word_score
 
@@ -30,6 +31,7 @@ class ReportStage(Stage):
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Write the page, with the first seed of each system in the listings and the speakers' plot."""
         results = read_results(work.root / RESULTS_FILE)
-        words = {group: word_score(work, names[0], "test") for group, names in decoded_systems(work).items()}
-        write_page(work.root / PAGE_FILE, report_page(results, words, speakers(work, "test")))
+        split = shown_split(results)
+        words = {group: word_score(work, names[0], split) for group, names in decoded_systems(work).items()}
+        write_page(work.root / PAGE_FILE, report_page(results, words, speakers(work, split), split))
         return {"page": str(work.root / PAGE_FILE)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,20 @@ from torch import Tensor
 from asr_kd.am.checkpoint import FrontendCard, ModelCard
 from asr_kd.data.windows import Batch
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
-from asr_kd.distill.loss import NO_LABEL, distillation_loss
+from asr_kd.distill.loss import NO_LABEL, LossTerms, distillation_loss
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.target_decoder import pool_device
 from asr_kd.distill.targets import soft_targets
-from asr_kd.errors import ShardError
+from asr_kd.distill.wrong_frames import (
+    FrameWeights,
+    WrongFrames,
+    drop_wrong,
+    learn_labels_of_wrong,
+    wrong_frames,
+)
+from asr_kd.errors import ConfigError, ShardError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
@@ -50,6 +57,11 @@ class StudentConfig(Settings):
         seed: Of the first student.
         count: How many seeds are trained.
         pool_frames: Most frames in memory at a time.
+        wrong_frames: What it learns of labelled frames on which the ensemble is wrong: ``keep`` for its
+            posteriors like everywhere, ``drop`` for nothing, ``hard`` for the label in their place.
+        passes: How often an epoch goes over a split, by its name, and over the others once: in which
+            proportion labelled and unlabelled audio are interleaved. ``{train: 3}`` shows the labelled audio
+            three times as often; ``{transfer: 0}`` leaves the unlabelled out.
         teachers: Learn from the mean of the first N teachers, or of some by their numbers from 1; the shards
             must hold them apart (``ensemble.keep_apart``). None takes the stored mean of all.
     """
@@ -63,12 +75,37 @@ class StudentConfig(Settings):
     seed: int = 101
     count: int = Field(1, ge=1)
     pool_frames: int = Field(4_000_000, ge=1)
+    wrong_frames: WrongFrames = "keep"
+    passes: dict[Literal["train", "transfer"], Annotated[int, Field(ge=0)]] = {}
     teachers: int | tuple[int, ...] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return all but the nets, as JSON."""
+        fields = self.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
+        # Students from before there were these stay as they are.
+        unused: dict[str, Any] = {"teachers": None, "wrong_frames": "keep", "passes": {}}
+        return {name: value for name, value in fields.items() if name not in unused or value != unused[name]}
 
     def loss_settings(self) -> dict[str, Any]:
         """Return what a trained student depends on, as JSON."""
-        fields = self.model_dump(mode="json", include={"loss", "soft_weight", "hard_weight", "temperature"})
-        return fields if self.teachers is None else {**fields, "teachers": self.teachers}
+        return {name: value for name, value in self.settings().items() if name != "pool_frames"}
+
+    def epoch_splits(self, splits: Sequence[str]) -> list[str]:
+        """Return the splits that an epoch goes over, each as often as it does.
+
+        Raises:
+            ConfigError: When ``passes`` names one that is not there, or leaves out all that are.
+        """
+        passes = {str(split): count for split, count in self.passes.items()}
+        chosen = [split for split in splits for _ in range(passes.get(split, 1))]
+        if not chosen or not set(passes) <= set(splits):
+            raise ConfigError(
+                "not the splits that there are to learn from",
+                where="student.passes",
+                expected=f"some of {', '.join(splits)} at least once",
+                got=self.passes,
+            )
+        return chosen
 
     @model_validator(mode="after")
     def _check_loss(self) -> StudentConfig:
@@ -98,28 +135,53 @@ class DistillationLoss:
     def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the loss and its soft and hard terms."""
         pdf_ids = batch.targets["pdf_ids"]
-        soft_share, hard_share = _shares(pdf_ids)
-        weights = (
-            self.config.soft_weight * soft_share,
-            self.config.hard_weight and self.config.hard_weight * hard_share,
-        )
-        if self.config.loss == "logit_matching":
-            terms = logit_matching_loss(logits, batch.targets[TEACHER_LOGITS], pdf_ids, *weights)
-        else:
-            soft = soft_targets(batch.targets)
-            terms = distillation_loss(
-                logits, soft, pdf_ids, self.temperature, *weights, overwrite_logits=_may_overwrite(logits)
-            )
+        soft_share, hard_share = _shares(torch.ones_like(pdf_ids, dtype=torch.bool), pdf_ids != NO_LABEL)
+        terms = self._terms(logits, batch, self._weights(batch, soft_share, hard_share))
         return terms.total, {"soft": terms.soft * soft_share, "hard": terms.hard * hard_share}
 
+    def _weights(self, batch: Batch, soft_share: Share, hard_share: Share) -> FrameWeights:
+        config = self.config
+        hard = config.hard_weight and config.hard_weight * hard_share
+        weights = FrameWeights(batch.targets["pdf_ids"], config.soft_weight * soft_share, hard)
+        if config.wrong_frames == "keep":
+            return weights
+        wrong = wrong_frames(_likeliest(batch), weights.pdf_ids)
+        if config.wrong_frames == "hard":
+            return learn_labels_of_wrong(weights, wrong)
+        soft_share, hard_share = _shares(~wrong, (weights.pdf_ids != NO_LABEL) & ~wrong)
+        hard = config.hard_weight and config.hard_weight * hard_share
+        return drop_wrong(FrameWeights(weights.pdf_ids, config.soft_weight * soft_share, hard), wrong)
 
-def _shares(pdf_ids: Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """Return this rank's share of the frames, and of the frames with a label; see ``distributed.share``."""
+    def _terms(self, logits: Tensor, batch: Batch, weights: FrameWeights) -> LossTerms:
+        if self.config.loss == "logit_matching":
+            return logit_matching_loss(logits, batch.targets[TEACHER_LOGITS], *weights)
+        return distillation_loss(
+            logits,
+            soft_targets(batch.targets),
+            weights.pdf_ids,
+            self.temperature,
+            weights.soft,
+            weights.hard,
+            overwrite_logits=_may_overwrite(logits),
+        )
+
+
+Share = float | Tensor
+
+
+def _likeliest(batch: Batch) -> Tensor:
+    """Return the ensemble's most probable senone of each frame ``[B]``."""
+    if TEACHER_LOGITS in batch.targets:
+        return batch.targets[TEACHER_LOGITS].argmax(1)
+    return soft_targets(batch.targets).likeliest()
+
+
+def _shares(soft: Tensor, hard: Tensor) -> tuple[Share, Share]:
+    """Return this rank's share of the frames ``[B]`` of each term's mean; see ``distributed.share``."""
     if distributed.world_size() == 1:
         return 1.0, 1.0
-    counts = torch.stack([torch.full_like(pdf_ids[0], len(pdf_ids)), (pdf_ids != NO_LABEL).sum()])
-    soft, hard = distributed.share(counts).unbind()
-    return soft, hard
+    of_soft, of_hard = distributed.share(torch.stack([soft.sum(), hard.sum()])).unbind()
+    return of_soft, of_hard
 
 
 def student_name(index: int) -> str:
@@ -149,9 +211,7 @@ class StudentStage(Stage):
     def settings(self) -> dict[str, Any]:
         """Return loss and nets."""
         nets = {name: net.model_dump(mode="json") for name, net in self.nets.items()}
-        unused = {"teachers"} if self.config.teachers is None else set()
-        loss = self.config.model_dump(mode="json", exclude={"model", "train", "seed", "count"} | unused)
-        return {"student": loss, "nets": nets}
+        return {"student": self.config.settings(), "nets": nets}
 
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return the model directories."""
@@ -209,7 +269,7 @@ def train_student(
             net_config,
             _new_card(header, net_config),
             trained_as,
-            _source(shard_set, config, net_config, learnt),
+            _source(shard_set, config, net_config, config.epoch_splits(learnt)),
             _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
             DistillationLoss(config, temperature),
             {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)},

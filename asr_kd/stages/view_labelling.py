@@ -12,7 +12,7 @@ from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.shards import shard_key
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.progress import progress
-from asr_kd.stages.labelling import Labels, LabelTask, StoredFrames, batches
+from asr_kd.stages.labelling import BATCH_FRAMES, Labels, LabelTask, StoredFrames, batches
 
 Label = Callable[[Iterable[LabelTask]], Iterator[Labels]]
 
@@ -25,15 +25,22 @@ class ViewLabelling:
         split: Of the corpus.
         view: Name of the view.
         utt_ids: In the order in which they are written, the same in every run.
+        members: By utt_id the numbers of the teachers that label an utterance, from 0; None: all label all.
     """
 
     def __init__(
-        self, writers: Sequence[ShardSetWriter], split: str, view: str, utt_ids: Sequence[str]
+        self,
+        writers: Sequence[ShardSetWriter],
+        split: str,
+        view: str,
+        utt_ids: Sequence[str],
+        members: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         self._split = split
         self._view = view
         self._utt_ids = list(utt_ids)
         self._writers = list(writers)
+        self._members = members
         # Of each utterance, whether each set lacks it.
         self._lacks = [
             [not writer.is_written(split, utt_id, view) for writer in writers] for utt_id in utt_ids
@@ -77,7 +84,9 @@ class ViewLabelling:
 
     def _batches(self, stored: FrameStore) -> Iterator[slice]:
         spans = (stored.span(utt_id) for utt_id in self._utt_ids)
-        return batches([last - first for first, last in spans])
+        # Each group of teachers is to have enough rows of a batch.
+        num_groups = 1 if self._members is None else len(set(self._members.values()))
+        return batches([last - first for first, last in spans], BATCH_FRAMES * num_groups)
 
     def _task(
         self, utt_ids: Sequence[str], stores: Mapping[str, FrameStore], folders: Mapping[str, Path]
@@ -87,4 +96,5 @@ class ViewLabelling:
             key: StoredFrames(folders[key], tuple(store.span(utt_id) for utt_id in utt_ids))
             for key, store in stores.items()
         }
-        return LabelTask(keys, features)
+        members = None if self._members is None else tuple(self._members[utt_id] for utt_id in utt_ids)
+        return LabelTask(keys, features, members)

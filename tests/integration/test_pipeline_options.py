@@ -13,7 +13,10 @@ import torch
 from asr_kd.am.checkpoint import load_model, read_card
 from asr_kd.config import load_recipe
 from asr_kd.data.augment import view_labels
+from asr_kd.data.folds import fold_of_each
 from asr_kd.data.manifest import is_drawn
+from asr_kd.distill.ensemble import ensemble_log_posteriors
+from asr_kd.distill.shard_header import FoldFacts
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.targets import dense_posteriors
 from asr_kd.errors import ModelError, StageError
@@ -204,3 +207,64 @@ def test_hard_and_soft_labels_of_the_same_share_of_the_data(work: Path) -> None:
     (net,) = pipeline.stages[4].nets.values()  # type: ignore[attr-defined]  # the baseline stage
     source = hard_source(place, net, "train", net.data_share)
     assert source.num_frames == shard_set.header.num_frames(("train",))
+
+
+def test_cross_labelling_asks_the_teachers_that_did_not_learn_an_utterance(work: Path) -> None:
+    overrides = (
+        "teachers.folds={count: 2, by: utterance}",
+        "teachers.count=3",
+        "views.count=1",
+        "ensemble.code={name: dense}",
+        "ensemble.num_processes=2",
+    )
+    pipeline = _pipeline(work, *overrides)
+    pipeline.run("features", "ensemble")
+    place = WorkDir(work)
+    nets = pipeline.stages[3].nets  # type: ignore[attr-defined]  # the teachers stage
+    folds = fold_of_each(place.utterances("train"), 2, "utterance")
+    key = next(iter(nets.values())).features.key
+    store = place.feature_store(key, "train")
+    lengths = {utt_id: len(store.get(utt_id)) for utt_id in store.utt_ids}
+    for number, net in enumerate(nets.values()):
+        learnt = [length for utt_id, length in lengths.items() if folds[utt_id] != number % 2]
+        assert hard_source(place, net, "train", 1.0).num_frames == sum(learnt)
+    # A baseline learns everything, so that no teacher is one.
+    assert json.loads((place.models / "baseline.json").read_text()) == ["baseline-01", "baseline-02"]
+    shard_set = open_shard_set(place.shards)
+    assert shard_set.header.folds == FoldFacts(count=2, by="utterance")
+    for split, view in (("train", ""), ("train", "view1"), ("dev", "")):
+        stored = {u.utt_id: u for s in shard_set.shards([split]) for u in shard_set.read(s) if u.view == view}
+        for fold, names in enumerate([("teacher-01", "teacher-03"), ("teacher-02",)]):
+            own = {utt_id: u for utt_id, u in stored.items() if split == "dev" or folds[utt_id] == fold}
+            every = ("teacher-01", "teacher-02", "teacher-03")
+            system = System.load(SystemCard(models=every if split == "dev" else names), place.models)
+            assert own
+            for utterance in own.values():
+                logits = [model.logits(utterance.features.astype(np.float32)) for model in system.models]
+                expected = ensemble_log_posteriors(logits, shard_set.header.temperature).exp()
+                soft = shard_set.code.decode(utterance.targets, len(utterance))
+                kept = dense_posteriors(soft, expected.shape[1])
+                torch.testing.assert_close(kept, expected, atol=0.03, rtol=0.05)
+    pipeline.run("student", "student")
+
+
+def test_training_utterances_that_lose_their_transcripts_are_learnt_from_the_teachers(
+    tmp_path: Path,
+) -> None:
+    share = ("corpus.transfer_share=0.3", "student.passes={train: 2}")
+    pipeline = _pipeline(tmp_path / "work", *share)
+    pipeline.run(to_stage="ensemble")
+    place = WorkDir(tmp_path / "work")
+    train, transfer = place.utterances("train"), place.utterances("transfer")
+    assert len(train) + len(transfer) == 24
+    assert transfer
+    assert all(row.text is None for row in transfer)
+    assert not {row.utt_id for row in train} & {row.utt_id for row in transfer}
+    shard_set = open_shard_set(place.shards)
+    labels = [u.pdf_ids for shard in shard_set.shards(["transfer"]) for u in shard_set.read(shard)]
+    assert len(labels) == len(transfer)
+    assert all(each is None for each in labels)
+    pipeline.run("student")
+    header = shard_set.header
+    assert read_card(place.models / "student-01").provenance["loss"]["passes"] == {"train": 2}
+    assert header.num_frames(("train",)) > header.num_frames(("transfer",)) > 0

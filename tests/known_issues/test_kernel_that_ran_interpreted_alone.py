@@ -31,7 +31,8 @@ LOSS = {
     "tail_ptr": "*fp16",
     "num_kept": "i32",
     "inverse_temperature": "fp32",
-    "scales_ptr": "*fp32",
+    "soft_scale_ptr": "*fp32",
+    "hard_scale_ptr": "*fp32",
     "soft_ptr": "*fp32",
     "hard_ptr": "*fp32",
 }
@@ -44,18 +45,19 @@ MEAN = {
 }
 SCALING = {"values_ptr": "*bf16", "scale_ptr": "*fp32", "num_values": "i32"}
 SIZES = {"num_senones": 14000, "block": 16384}
+STRIDES = {"soft_scale_stride": 0, "hard_scale_stride": 1}
 CASES = [
     (
         "asr_kd.am.fused_cross_entropy",
         "_rows",
         LOSS,
-        {**SIZES, "num_kept_block": 64, "has_soft": True, "has_tail": True},
+        {**SIZES, **STRIDES, "num_kept_block": 64, "has_soft": True, "has_tail": True},
     ),
     (
         "asr_kd.am.fused_cross_entropy",
         "_rows",
         LOSS,
-        {**SIZES, "num_kept_block": 1, "has_soft": False, "has_tail": False},
+        {**SIZES, **STRIDES, "num_kept_block": 1, "has_soft": False, "has_tail": False},
     ),
     ("asr_kd.distill.fused_mean", "_rows", MEAN, {**SIZES, "num_nets": 10}),
     ("asr_kd.am.fused_cross_entropy", "_scaled", SCALING, {"block": 8192}),

@@ -81,7 +81,8 @@ def test_one_row_by_hand():
 def test_losses_and_gradient_are_those_of_the_plain_loss(targets, temperature, block, on, monkeypatch):
     monkeypatch.setattr("asr_kd.am.fused_cross_entropy._LONGEST_BLOCK", block)
     logits, soft, labels = case(targets)
-    for weights in ((0.7, 0.5), (1.0, 0.0), (0.0, 1.0)):
+    of_frames = torch.tensor([0.5, 0.0, 1.0, 2.0, 0.3], device=DEVICE)
+    for weights in ((0.7, 0.5), (1.0, 0.0), (0.0, 1.0), (of_frames, 0.5), (1.0, of_frames.flip(0))):
         on(False)
         expected, expected_gradient = result(logits, soft, labels, temperature, weights)
         for overwrite in (False, True):

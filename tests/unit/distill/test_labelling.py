@@ -15,7 +15,7 @@ from asr_kd.distill import labelling
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.ensemble import ensemble_log_posteriors, tempered_log_posteriors
 from asr_kd.distill.kept_code import Nucleus, Threshold, TopK
-from asr_kd.distill.labelling import Labeller, LabelTarget
+from asr_kd.distill.labelling import ChosenInGroups, Labeller, LabelTarget
 from asr_kd.distill.sampled_code import Sampled
 from asr_kd.distill.sparse import make_code
 from asr_kd.distill.targets import dense_posteriors
@@ -126,6 +126,40 @@ def test_what_was_chosen_may_be_packed_elsewhere():
     assert pickle.loads(pickle.dumps(chosen)).pack() == chosen.pack()
     heavy = Labeller(MODELS, FEATURE_KEYS, [targets[0], LabelTarget(2.0, Dense())])
     assert not heavy.choose(features(), KEYS).is_light
+
+
+def test_some_of_the_teachers_label_as_they_would_alone():
+    targets = [LabelTarget(2.0, Threshold(k=12)), LabelTarget(1.0, TopK(k=9))]
+    for averaging, weights, own in (("arithmetic", None, None), ("weighted", [2.0, 1.0, 3.0], [2.0, 3.0])):
+        some = Labeller(MODELS, FEATURE_KEYS, targets, averaging, weights).of([0, 2])
+        alone = Labeller([MODELS[0], MODELS[2]], ["a", "b"], targets, averaging, own)
+        assert some.label(features(), KEYS) == alone.label(features(), KEYS)
+
+
+def test_utterances_of_different_teachers_come_back_in_their_order():
+    labeller = Labeller(MODELS, FEATURE_KEYS, [LabelTarget(2.0, Threshold(k=12))])
+    inputs, members = features(), [(1,), (0, 2), (1,)]
+    places = [[0, 2], [1]]
+    chosen = ChosenInGroups(
+        [
+            labeller.of(teachers).choose(
+                {key: [each[place] for place in group] for key, each in inputs.items()},
+                [KEYS[place] for place in group],
+            )
+            for teachers, group in (((1,), [0, 2]), ((0, 2), [1]))
+        ],
+        places,
+    )
+    assert chosen.is_light
+    (labels,) = chosen.pack()
+    code = make_code(Threshold(k=12), NUM_SENONES)
+    for place, (length, each) in enumerate(zip(LENGTHS, labels, strict=True)):
+        logits = logits_of(place, inputs)
+        log_q = ensemble_log_posteriors([logits[number] for number in members[place]], 2.0)
+        expected = code.decode(code.encode(log_q, ""), length)
+        got = code.decode(each.mean, length)
+        rows = [dense_posteriors(soft, NUM_SENONES) for soft in (got, expected)]
+        torch.testing.assert_close(*rows, atol=2e-3, rtol=1e-2)
 
 
 def test_sampled_codes_draw_by_key():
