@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -37,6 +38,10 @@ HMM_FILE = "hmm.json"
 FORMAT_VERSION = 1
 
 
+TeacherWeights = tuple[float, ...] | Literal["dev_accuracy"] | None
+"""One weight a net, or each net's frame accuracy on dev, for the weighted mean; None for the others."""
+
+
 class SystemCard(BaseModel):
     """Which nets make up a system, and how their posteriors are averaged."""
 
@@ -44,7 +49,19 @@ class SystemCard(BaseModel):
 
     models: tuple[str, ...]
     averaging: Averaging = "arithmetic"
-    weights: tuple[float, ...] | None = None
+    weights: TeacherWeights = None
+
+
+def _known_weights(card: SystemCard, models: Sequence[AcousticModel]) -> tuple[float, ...] | None:
+    if card.weights != "dev_accuracy":
+        return card.weights
+    weights = []
+    for name, model in zip(card.models, models, strict=True):
+        accuracy = model.card.provenance.get("dev_frame_accuracy")
+        if accuracy is None:
+            raise ModelError("its card does not tell the accuracy on dev that is to weigh it", where=name)
+        weights.append(float(accuracy))
+    return tuple(weights)
 
 
 class RecogniserCard(BaseModel):
@@ -70,7 +87,8 @@ class System:
         """Load the nets onto a device; their paths are relative to ``folder``.
 
         Raises:
-            ModelError: When they were trained for different senone inventories.
+            ModelError: When they were trained for different senone inventories, or one whose accuracy is to
+                weigh it does not tell it.
         """
         models = [load_model(folder / name, device) for name in card.models]
         for name, model in zip(card.models, models, strict=True):
@@ -81,7 +99,7 @@ class System:
                     expected=models[0].card.tree_fingerprint,
                     got=model.card.tree_fingerprint,
                 )
-        return cls(models, card.averaging, card.weights)
+        return cls(models, card.averaging, _known_weights(card, models))
 
     @property
     def num_parameters(self) -> int:

@@ -129,7 +129,7 @@ def plan(
     system = System.load(recipe.ensemble.system(recipe.teachers.count), work.models, place)
     start = time.perf_counter()
     config = recipe.ensemble
-    sample = sample_posteriors(work, system, config.temperature, config.averaging, config.weights, utterances)
+    sample = sample_posteriors(work, system, config.temperature, config.averaging, system.weights, utterances)
     labelling_rate = sum(len(log_q) for _, log_q in sample) / (time.perf_counter() - start)
     estimates = make_plan(sample)
     frame_shift = next(iter(system.frontends().values())).frame_shift

@@ -26,7 +26,7 @@ from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
 from asr_kd.progress import say
-from asr_kd.recogniser import System, SystemCard, feature_config
+from asr_kd.recogniser import System, SystemCard, TeacherWeights, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.features import VIEWED_SPLIT
 from asr_kd.stages.labelling import LabellerArguments, default_processes, labelling
@@ -67,7 +67,7 @@ class EnsembleConfig(Settings):
 
     Attributes:
         averaging: Arithmetic, geometric or weighted mean of the posteriors.
-        weights: One a teacher, for the weighted mean.
+        weights: For the weighted mean: one a teacher, or ``dev_accuracy``, their frame accuracy on dev.
         temperature: T of the stored posteriors (Hinton, Vinyals & Dean report 2 as best for speech).
         code: Of the stored posteriors.
         budget: Bounds of size or error; within them a plan over a sample picks the code instead of ``code``.
@@ -85,7 +85,7 @@ class EnsembleConfig(Settings):
     """
 
     averaging: Averaging = "arithmetic"
-    weights: tuple[float, ...] | None = None
+    weights: TeacherWeights = None
     temperature: float = Field(2.0, gt=0)
     code: CodeConfig = Threshold(least=0.001, k=96)
     budget: Budget | None = None
@@ -214,7 +214,7 @@ class EnsembleStage(Stage):
         if self.config.budget is None:
             return self.config.code
         sample = sample_posteriors(
-            work, system, self.config.temperature, self.config.averaging, self.config.weights
+            work, system, self.config.temperature, self.config.averaging, system.weights
         )
         estimates = make_plan(sample)
         chosen = choose(estimates, self.config.budget)
@@ -226,7 +226,7 @@ class EnsembleStage(Stage):
         frontend = FrameStore(work.features(self.student.features.key, "train")).meta["frontend"]
         return ShardSetFacts(
             averaging=self.config.averaging,
-            weights=self.config.weights,
+            weights=None if system.weights is None else tuple(system.weights),
             temperature=self.config.temperature,
             code=code,
             teachers=tuple(model.fingerprint for model in system.models),

@@ -145,7 +145,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _check_teachers(self) -> Recipe:
         weights = self.ensemble.weights
-        if weights is not None and len(weights) != self.teachers.count:
+        if isinstance(weights, tuple) and len(weights) != self.teachers.count:
             raise ValueError(
                 f"ensemble.weights has {len(weights)} weights for {self.teachers.count} teachers"
             )

@@ -119,6 +119,23 @@ def test_weighted_ensemble_that_ignores_a_teacher_is_the_other_one(work: Path) -
         np.testing.assert_allclose(kept, np.exp(log_p), atol=2e-3)
 
 
+def test_teachers_weighted_by_their_accuracy_on_dev(work: Path) -> None:
+    weighted = ("ensemble.averaging=weighted", "ensemble.weights=dev_accuracy")
+    _pipeline(work, DIFFERENT_TEACHERS, *weighted).run(to_stage="ensemble")
+    place = WorkDir(work)
+    names = ("teacher-01", "teacher-02")
+    cards = [read_card(place.models / name) for name in names]
+    accuracies = tuple(card.provenance["dev_frame_accuracy"] for card in cards)
+    assert open_shard_set(place.shards).header.weights == accuracies
+    system = System.load(SystemCard(models=names, averaging="weighted", weights="dev_accuracy"), place.models)
+    assert system.weights == accuracies
+    card = json.loads((place.models / "teacher-02" / "model.json").read_text())
+    del card["provenance"]["dev_frame_accuracy"]
+    (place.models / "teacher-02" / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="teacher-02: its card does not tell the accuracy on dev"):
+        System.load(SystemCard(models=names, averaging="weighted", weights="dev_accuracy"), place.models)
+
+
 def test_users_arpa_file_is_decoded_with(work: Path, tmp_path: Path) -> None:
     _pipeline(work, DIFFERENT_TEACHERS).run()
     # A grammar of one word: whatever was said, nothing else can be recognised.
