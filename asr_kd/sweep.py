@@ -15,13 +15,15 @@ import yaml
 
 from asr_kd.am.checkpoint import read_card
 from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.distill.teacher_gain import stored_accuracy
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.pipeline import Pipeline, State
 from asr_kd.progress import say
-from asr_kd.report.results import STUDENT
+from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT
 from asr_kd.stages.score import ScoreStage, decoded_systems, read_scores
 from asr_kd.stages.student import StudentStage
+from asr_kd.stages.teachers import read_baselines
 
 SWEEP_FILE = "sweep.json"
 TUNED_SPLIT = "dev"
@@ -171,15 +173,24 @@ def _measured(point: SweepPoint, pipeline: Pipeline, to_stage: str) -> SweepRow:
     work = pipeline.work
     if to_stage == StudentStage.name:
         student = next(stage for stage in pipeline.stages if isinstance(stage, StudentStage))
-        cards = [read_card(path) for path in student.outputs(work)]
-        accuracies = [float(card.provenance["dev_frame_accuracy"]) for card in cards]
-        return SweepRow(point, {STUDENT: accuracies}, {})
+        baselines = [work.models / name for name in read_baselines(work)]
+        accuracies = {
+            BASELINE: [_dev_accuracy(folder) for folder in baselines],
+            # As stored, of posteriors at the shards' temperature: a mean may differ a little from that at 1.
+            ENSEMBLE: [stored_accuracy(work.shards, TUNED_SPLIT)],
+            STUDENT: [_dev_accuracy(folder) for folder in student.outputs(work)],
+        }
+        return SweepRow(point, accuracies, {})
     scores = {group: read_scores(work, group, TUNED_SPLIT) for group in decoded_systems(work)}
     return SweepRow(
         point,
         {group: [counts.rate for counts in each.correct_frames()] for group, each in scores.items()},
         {group: [counts.rate for counts in each.word_counts()] for group, each in scores.items()},
     )
+
+
+def _dev_accuracy(model: Path) -> float:
+    return float(read_card(model).provenance["dev_frame_accuracy"])
 
 
 def best_point(rows: Sequence[SweepRow]) -> SweepRow:

@@ -77,18 +77,39 @@ def teacher_gain(location: str | Path, split: str = "dev", max_subsets: int = 10
     right, right_stored, total = torch.zeros(len(subsets), dtype=torch.int64), 0, 0
     for group in _labelled(shard_set, split):
         lengths = [len(each) for each in group]
-        labels = torch.cat([torch.from_numpy(np.asarray(each.pdf_ids, dtype=np.int64)) for each in group])
+        labels = _labels(group)
         stored = shard_set.code.decode_batch([each.targets for each in group], lengths)
         parts = [
             shard_set.code.decode_batch([each.teachers[number] for each in group], lengths)
             for number in range(len(header.teachers))
         ]
-        right_stored += int((_best(stored) == labels).sum())
+        right_stored += int((stored.likeliest() == labels).sum())
         right += _right(parts, masks, labels, shard_set)
         total += len(labels)
     if not total:
         raise ShardError(f"no labelled frames in {split}", where=shard_set.location)
     return TeacherGain(_rows(subsets, (right.double() / total).tolist()), right_stored / total, total)
+
+
+def stored_accuracy(location: str | Path, split: str = "dev") -> float:
+    """Return the share of a split's labelled frames whose most probable stored senone is the aligned one.
+
+    Raises:
+        ShardError: For a split without labels.
+    """
+    shard_set = open_shard_set(location)
+    right, total = 0, 0
+    for group in _labelled(shard_set, split):
+        stored = shard_set.code.decode_batch([each.targets for each in group], [len(each) for each in group])
+        right += int((stored.likeliest() == _labels(group)).sum())
+        total += len(stored)
+    if not total:
+        raise ShardError(f"no labelled frames in {split}", where=shard_set.location)
+    return right / total
+
+
+def _labels(group: Sequence[StoredUtterance]) -> Tensor:
+    return torch.cat([torch.from_numpy(np.asarray(each.pdf_ids, dtype=np.int64)) for each in group])
 
 
 def _rows(subsets: list[tuple[int, ...]], accuracies: list[float]) -> list[GainRow]:
@@ -142,8 +163,3 @@ def _right(parts: list[SoftTargets], masks: Tensor, labels: Tensor, shard_set: S
             best = aligned.ids.gather(1, best)
         right += (best == labels[rows, None]).sum(0)
     return right
-
-
-def _best(soft: SoftTargets) -> Tensor:
-    best = soft.probs.argmax(1)
-    return best if soft.ids is None else soft.ids.gather(1, best[:, None])[:, 0].long()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -36,7 +35,7 @@ from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
 from asr_kd.stages.sequence import SequenceStage, sequence_models
 from asr_kd.stages.student import student_name
-from asr_kd.stages.teachers import control_name
+from asr_kd.stages.teachers import control_name, read_baselines
 from asr_kd.torch_threads import one_torch_thread
 from asr_kd.train.parallel import run_in_turn
 
@@ -163,7 +162,7 @@ class DecodeStage(Stage):
 
     def _groups(self, work: WorkDir) -> dict[str, Members]:
         """Return every system by its name, seeds of one kind together; they share what is tuned."""
-        baselines: list[str] = json.loads((work.models / "baseline.json").read_text(encoding="utf-8"))
+        baselines = read_baselines(work)
         students = [student_name(index) for index in range(self.num_students)]
         controls = [control_name(index) for index in range(self.num_controls)]
         groups: dict[str, Members] = {

@@ -18,7 +18,7 @@ from asr_kd.stages.lattices import LATTICE_SPLIT, LatticesConfig, LatticesStage,
 from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, hard_source, train_net, trained_before
 from asr_kd.stages.overrides import updated
 from asr_kd.stages.student import student_name
-from asr_kd.stages.teachers import spread
+from asr_kd.stages.teachers import read_baselines, spread
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.parallel import run_side_by_side
 
@@ -111,7 +111,7 @@ class SequenceStage(Stage):
 
     def _starts(self, work: WorkDir) -> dict[str, list[str]]:
         """Return the nets that go on to learn, by system."""
-        baselines: list[str] = json.loads((work.models / "baseline.json").read_text(encoding="utf-8"))
+        baselines = read_baselines(work)
         students = [student_name(index) for index in range(self.num_students)]
         nets = {"baseline": baselines, "student": students}
         return {system: nets[system][: self.config.count] for system in self.config.systems}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ def baseline_name(index: int) -> str:
 def control_name(index: int) -> str:
     """Return the name of the model directory of control ``index``, counted from 0."""
     return f"control-{index + 1:02}"
+
+
+def baselines_file(work: WorkDir) -> Path:
+    """Return the path of the list of the baselines' model directories."""
+    return work.models / "baseline.json"
+
+
+def read_baselines(work: WorkDir) -> list[str]:
+    """Return the names of the baselines' model directories, some of which may be teachers'."""
+    names: list[str] = json.loads(baselines_file(work).read_text(encoding="utf-8"))
+    return names
 
 
 class TeachersStage(Stage):
@@ -97,7 +109,7 @@ class BaselineStage(Stage):
 
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return the list of baselines' model directories, and the controls'."""
-        return [work.models / "baseline.json", *(work.models / name for name in self.controls)]
+        return [baselines_file(work), *(work.models / name for name in self.controls)]
 
     def discard(self, work: WorkDir) -> None:
         """Remove the models with their checkpoints, but no teacher."""
@@ -112,7 +124,7 @@ class BaselineStage(Stage):
             name if name in own else teacher_name(self.teachers.index(net)) for name, net in self.nets.items()
         ]
         if distributed.is_first():
-            write_json(work.models / "baseline.json", names)
+            write_json(baselines_file(work), names)
         summary = {"models": " ".join(names)}
         if own:
             summary["dev frame accuracy"] = spread(cards[: len(own)])

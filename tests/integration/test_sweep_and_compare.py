@@ -40,6 +40,15 @@ def test_points_share_teachers_and_shards(recipe: Path) -> None:
     printed = _sweep(recipe, "--to-stage", "student")
     rows = json.loads((recipe / "work-sweep" / "sweep.json").read_text())
     assert len(rows) == 2
+    for row in rows:
+        # What the student's gain is measured against, without decoding.
+        assert {system: len(values) for system, values in row["frame_accuracy"].items()} == {
+            "baseline": 2,
+            "ensemble": 1,
+            "student": 1,
+        }
+        baseline, ensemble = (row["frame_accuracy"][name] for name in ("baseline", "ensemble"))
+        assert abs(ensemble[0] - sum(baseline) / 2) < 0.1
     assert len(printed.split(" *\n")) <= 2
     folders = sorted(path for path in (recipe / "work-sweep").iterdir() if path.is_dir())
     assert len(folders) == 2
