@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.errors import AlignmentError, ModelError
 from asr_kd.lang.context import Triphone, triphones_of
-from asr_kd.lang.hmm import Hmm, expand_to_states
+from asr_kd.lang.expand import expand_to_states
+from asr_kd.lang.hmm import Hmm
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.phones import UTTERANCE_EDGE
 from asr_kd.lang.search import viterbi_search

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import kaldifst
 import numpy as np
 
 from asr_kd.errors import GraphError
 from asr_kd.lang.context import in_context
-
-if TYPE_CHECKING:
-    from asr_kd.lang.hmm import Hmm
+from asr_kd.lang.hmm import Hmm
 
 _NO_ENTRY = -1
 _MIXED_ENTRY = 0

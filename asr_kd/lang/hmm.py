@@ -11,12 +11,11 @@ import numpy as np
 from asr_kd.atomic import write_json
 from asr_kd.errors import ModelError
 from asr_kd.fingerprint import fingerprint
-from asr_kd.lang.expand import expand_to_states
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.lang.topology import HmmTopology
 from asr_kd.lang.tree import UTTERANCE_EDGE, MonophoneTree, SenoneTree, tree_from_json
 
-__all__ = ["Hmm", "HmmTopology", "expand_to_states", "monophone_hmm"]
+__all__ = ["Hmm", "HmmTopology", "monophone_hmm"]
 
 _INITIAL_SELF_LOOP = 0.75
 _NUM_SHOWN = 8

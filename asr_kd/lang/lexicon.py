@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from asr_kd.atomic import write_text
 from asr_kd.errors import LexiconError
-
-if TYPE_CHECKING:
-    from asr_kd.lang.phones import PhoneSet
 
 Pronunciation = tuple[str, ...]
 
@@ -93,7 +89,7 @@ class Lexicon:
             )
 
 
-def read_lexicon(path: Path, strip_stress: bool = False, phone_set: PhoneSet | None = None) -> Lexicon:
+def read_lexicon(path: Path, strip_stress: bool = False, phone_set: Container[str] | None = None) -> Lexicon:
     """Read a lexicon of lines ``WORD PHONE PHONE ...``, separated by blanks or tabs.
 
     A word that comes again has another pronunciation; exact duplicates are merged.
@@ -129,7 +125,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _parse_line(
-    line: str, where: str, strip_stress: bool, phone_set: PhoneSet | None
+    line: str, where: str, strip_stress: bool, phone_set: Container[str] | None
 ) -> tuple[str, Pronunciation]:
     word, *phones = line.split()
     if not phones:

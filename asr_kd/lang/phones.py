@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asr_kd.errors import LexiconError
-
-if TYPE_CHECKING:
-    from asr_kd.lang.lexicon import Lexicon
+from asr_kd.lang.lexicon import Lexicon
 
 SILENCE = "SIL"
 UTTERANCE_EDGE = 0

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from asr_kd.errors import GraphError, ModelError
-from asr_kd.lang.hmm import Hmm, HmmTopology, expand_to_states, monophone_hmm
+from asr_kd.lang.expand import expand_to_states
+from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.lang.search import check_graph, viterbi_search
 
