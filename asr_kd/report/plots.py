@@ -68,6 +68,7 @@ STYLE: Any = {
     "text.parse_math": False,
 }
 _WIDTH = 4.8  # inches: small, so that letters stay legible where a phone shrinks the plot
+_LEGEND_COLUMNS = 3
 _MAX_SPEAKERS = 40
 _MAX_NUMBERED_CELLS = 80
 
@@ -215,7 +216,7 @@ def reliability(curves: Sequence[CalibrationCurve]) -> Figure:
 def phone_confusions(confusions: Sequence[PhoneConfusion]) -> Figure:
     """Plot the share of all frames for each pair of phones, one dot a system."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 1.1 + 0.2 * len(confusions)), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, 1.4 + 0.2 * len(confusions)), layout="constrained")
         axes = figure.add_subplot()
         systems = list(confusions[0].share)
         colours = _colours(systems)
@@ -228,7 +229,7 @@ def phone_confusions(confusions: Sequence[PhoneConfusion]) -> Figure:
         axes.set_xlim(left=0)
         axes.set_xlabel("% of all frames")
         axes.set_title("phones taken for another one")
-        axes.legend(loc="lower right")
+        _legend_below(figure, axes)
     return figure
 
 
@@ -300,7 +301,7 @@ def sizes(results: Results, split: str) -> Figure:
         axes.set_xticks(ticks, [parameters(size) for size in ticks])
         axes.set_xlabel("parameters")
         axes.set_title("WER, %")
-        axes.legend(loc="best")
+        _legend_below(figure, axes)
     return figure
 
 
@@ -327,7 +328,7 @@ def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -
     ranked = sorted(last, key=lambda speaker: (-last[speaker].wer, speaker))
     shown = ranked[:_MAX_SPEAKERS]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 1.1 + 0.17 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, 1.4 + 0.17 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         colours = _colours(list(by_system))
         places = range(len(shown))
@@ -340,8 +341,14 @@ def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -
         axes.set_xlabel("WER, %")
         some = f"worst {len(shown)} of {len(ranked)} speakers" if len(shown) < len(ranked) else "speakers"
         axes.set_title(some)
-        axes.legend(loc="lower right")
+        _legend_below(figure, axes)
     return figure
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    """Put the legend under the plot, where it covers no dot."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), _LEGEND_COLUMNS))
 
 
 def _colours(systems: Sequence[str]) -> dict[str, str]:

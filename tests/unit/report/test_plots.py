@@ -84,3 +84,19 @@ def test_names_are_no_formulas_and_the_worst_speakers_come_first() -> None:
     texts = _texts(plots.render(figure, "s"))
     assert "$\\50$<u50" in texts
     assert "worst 40 of 60 speakers" in texts
+
+
+def test_a_legend_covers_no_dot_even_where_there_is_one_row(run: Any) -> None:
+    shown = [
+        plots.phone_confusions(run.results.confusions[:1]),
+        plots.speaker_wer({name: run.words[name] for name in run.words}, dict.fromkeys(run.speakers, "one")),
+        plots.sizes(run.results, "test"),
+    ]
+    for figure in shown:
+        plots.render(figure, "x")  # which lays it out
+        (legend,), (axes,) = figure.legends, figure.axes
+        frame = legend.get_window_extent()
+        dots = [axes.transData.transform(line.get_xydata()) for line in axes.lines]
+        assert dots
+        assert not any(frame.contains(*dot) for line in dots for dot in line)
+        assert not frame.overlaps(axes.get_window_extent())
