@@ -14,18 +14,18 @@ from typing import Any
 import yaml
 
 from asr_kd.am.checkpoint import read_card
-from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.atomic import atomic_dir
 from asr_kd.distill.teacher_gain import stored_accuracy
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.pipeline import Pipeline, State
 from asr_kd.progress import say
 from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT
+from asr_kd.report.sweeps import SWEEP_FILE, SweptPoint, gathered, read_points, write_points, yaml_text
 from asr_kd.stages.score import ScoreStage, decoded_systems, read_scores
 from asr_kd.stages.student import StudentStage
 from asr_kd.stages.teachers import read_baselines
 
-SWEEP_FILE = "sweep.json"
 TUNED_SPLIT = "dev"
 """The split that a sweep may look at: what is chosen on test is not measured on test."""
 
@@ -49,12 +49,12 @@ class SweepPoint:
     @property
     def overrides(self) -> list[str]:
         """The settings as ``--set`` takes them."""
-        return [f"{key}={_yaml(value)}" for key, value in self.values.items()]
+        return [f"{key}={yaml_text(value)}" for key, value in self.values.items()]
 
     @property
     def name(self) -> str:
         """Of the point's work folder."""
-        text = ",".join(f"{key}={_yaml(value)}" for key, value in self.values.items())
+        text = ",".join(f"{key}={yaml_text(value)}" for key, value in self.values.items())
         text = re.sub(r"[^A-Za-z0-9_.,=-]+", "_", text)
         return text if len(text) <= _LONGEST_NAME else f"{text[:60]}-{fingerprint(self.values)[:8]}"
 
@@ -82,28 +82,14 @@ def parse_grid(axes: Sequence[str]) -> list[SweepPoint]:
     return [SweepPoint(dict(zip(values, combination, strict=True))) for combination in combinations]
 
 
-@dataclass(frozen=True)
-class SweepRow:
-    """What a point gave on dev, as fractions; one value a seed.
-
-    Attributes:
-        point: The settings.
-        frame_accuracy: By system.
-        wer: By system; empty where the sweep stops before decoding.
-    """
-
-    point: SweepPoint
-    frame_accuracy: dict[str, list[float]]
-    wer: dict[str, list[float]]
-
-
 def run_sweep(
     points: Sequence[SweepPoint],
     open_pipeline: OpenPipeline,
     base: Path,
     folder: Path,
     to_stage: str = ScoreStage.name,
-) -> list[SweepRow]:
+    overrides: Sequence[str] = (),
+) -> list[SweptPoint]:
     """Run every point in a work folder of its own below ``folder``; what is done is skipped, so it resumes.
 
     A new point starts with hard links to the folder that shares most finished stages with it: ``base`` or
@@ -115,19 +101,26 @@ def run_sweep(
         base: A work folder of the recipe, which need not exist.
         folder: Where the points' work folders and ``sweep.json`` go.
         to_stage: ``student`` for frame accuracy alone, ``score`` for WER too.
+        overrides: What ``open_pipeline`` overrides at every point, for ``sweep.json``, which keeps the points
+            of earlier sweeps too.
     """
-    rows: list[SweepRow] = []
+    known = read_points(folder / SWEEP_FILE)
+    rows: list[SweptPoint] = []
+    places: list[Path] = []
     for number, point in enumerate(points, start=1):
         say(f"sweep: point {number} of {len(points)}: {point.name}")
         place = folder / point.name
         if not place.is_dir():
-            finished = [base, *(folder / row.point.name for row in rows)]
-            _share_stages(point, open_pipeline, finished, place)
+            _share_stages(point, open_pipeline, [base, *places], place)
+        places.append(place)
         pipeline = open_pipeline(point.overrides, place)
         forget_stale(pipeline)
         pipeline.run(to_stage=to_stage)
-        rows.append(_measured(point, pipeline, to_stage))
-        write_json(folder / SWEEP_FILE, [_as_json(row) for row in rows])
+        accuracy, wer = _measured(pipeline, to_stage)
+        rows.append(
+            SweptPoint(settings=point.values, overrides=tuple(overrides), frame_accuracy=accuracy, wer=wer)
+        )
+        write_points(folder / SWEEP_FILE, gathered(known, rows))
     return rows
 
 
@@ -169,23 +162,27 @@ def forget_stale(pipeline: Pipeline) -> None:
         (pipeline.work.markers / f"{name}.json").unlink(missing_ok=True)
 
 
-def _measured(point: SweepPoint, pipeline: Pipeline, to_stage: str) -> SweepRow:
+Rates = dict[str, tuple[float, ...]]
+"""By system, one a seed."""
+
+
+def _measured(pipeline: Pipeline, to_stage: str) -> tuple[Rates, Rates]:
+    """Return frame accuracy and WER on dev."""
     work = pipeline.work
     if to_stage == StudentStage.name:
         student = next(stage for stage in pipeline.stages if isinstance(stage, StudentStage))
         baselines = [work.models / name for name in read_baselines(work)]
         accuracies = {
-            BASELINE: [_dev_accuracy(folder) for folder in baselines],
+            BASELINE: tuple(_dev_accuracy(folder) for folder in baselines),
             # As stored, of posteriors at the shards' temperature: a mean may differ a little from that at 1.
-            ENSEMBLE: [stored_accuracy(work.shards, TUNED_SPLIT)],
-            STUDENT: [_dev_accuracy(folder) for folder in student.outputs(work)],
+            ENSEMBLE: (stored_accuracy(work.shards, TUNED_SPLIT),),
+            STUDENT: tuple(_dev_accuracy(folder) for folder in student.outputs(work)),
         }
-        return SweepRow(point, accuracies, {})
+        return accuracies, {}
     scores = {group: read_scores(work, group, TUNED_SPLIT) for group in decoded_systems(work)}
-    return SweepRow(
-        point,
-        {group: [counts.rate for counts in each.correct_frames()] for group, each in scores.items()},
-        {group: [counts.rate for counts in each.word_counts()] for group, each in scores.items()},
+    return (
+        {group: tuple(counts.rate for counts in each.correct_frames()) for group, each in scores.items()},
+        {group: tuple(counts.rate for counts in each.word_counts()) for group, each in scores.items()},
     )
 
 
@@ -193,7 +190,7 @@ def _dev_accuracy(model: Path) -> float:
     return float(read_card(model).provenance["dev_frame_accuracy"])
 
 
-def best_point(rows: Sequence[SweepRow]) -> SweepRow:
+def best_point(rows: Sequence[SweptPoint]) -> SweptPoint:
     """Return the point with the best student: the lowest WER where it was scored, else most right frames.
 
     A student that went on to learn from whole sentences (``student-smbr``) is one too.
@@ -210,13 +207,3 @@ def _students(by_system: Mapping[str, Sequence[float]]) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _as_json(row: SweepRow) -> dict[str, Any]:
-    return {"settings": row.point.values, "frame_accuracy": row.frame_accuracy, "wer": row.wer}
-
-
-def _yaml(value: Any) -> str:
-    """Return a value as YAML on one line, as ``--set`` reads it."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
-    return text.removesuffix("\n...\n").strip()

@@ -19,14 +19,15 @@ from asr_kd.pipeline import Pipeline, StageStatus
 from asr_kd.progress import say
 from asr_kd.report.error_results import print_error_results, read_error_results
 from asr_kd.report.results import read_results
+from asr_kd.report.sweeps import SWEEP_FILE
 from asr_kd.report.tables import print_results
-from asr_kd.stages.base import Stage
+from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.images.score import ImageScoreStage
 from asr_kd.stages.provenance import describe_run
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import RESULTS_FILE, ScoreStage
 from asr_kd.stages.student import StudentStage, train_student
-from asr_kd.sweep import SWEEP_FILE, TUNED_SPLIT, parse_grid, run_sweep
+from asr_kd.sweep import TUNED_SPLIT, parse_grid, run_sweep
 from asr_kd.train import distributed
 from asr_kd.train.launcher import LauncherName, launcher
 
@@ -123,11 +124,12 @@ def sweep(
     def open_point(point: Sequence[str], place: Path) -> Pipeline:
         return _open(recipe, corpus, place, profile, [*fixed, *point])
 
-    folder = base.with_name(f"{base.name}-sweep")
+    folder = WorkDir(base).sweeps
     with launcher(launched_by):
-        rows = run_sweep(parse_grid(grid), open_point, base, folder, to_stage)
+        rows = run_sweep(parse_grid(grid), open_point, base, folder, to_stage, overrides or [])
     print_sweep(rows)
-    say(f"numbers in {folder / SWEEP_FILE}")
+    say(f"numbers of all sweeps: {folder / SWEEP_FILE}")
+    say("on the page of a finished run: asr-kd run with --from-stage report --force")
 
 
 def recipes() -> None:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from asr_kd.report.sweeps import SweptPoint, point_label, systems_of
 from asr_kd.score.significance import Bootstrap, error_counts, rate_interval
 from asr_kd.score.wer import WerResult, alignment_text, kaldi_line, worst_first
-from asr_kd.sweep import SweepRow, best_point
+from asr_kd.sweep import best_point
 
 
 def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst: int) -> None:
@@ -43,11 +45,11 @@ def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst:
     print(f"{kaldi_line(result)} {name}")
 
 
-def print_sweep(rows: Sequence[SweepRow]) -> None:
+def print_sweep(rows: Sequence[SweptPoint]) -> None:
     """Print a table of the points of a sweep with what each system reached on dev, the best one marked."""
     table = Table(title="dev", title_justify="left")
-    systems = list(dict.fromkeys(system for row in rows for system in row.frame_accuracy))
-    table.add_column("settings")
+    systems = systems_of(rows)
+    table.add_column(", ".join(rows[0].settings))
     for what in ("frame acc. %", "WER %") if any(row.wer for row in rows) else ("frame acc. %",):
         for system in systems:
             table.add_column(f"{system} {what}", justify="right")
@@ -55,7 +57,7 @@ def print_sweep(rows: Sequence[SweepRow]) -> None:
     for row in rows:
         cells = [_mean(row.frame_accuracy.get(system)) for system in systems]
         cells += [_mean(row.wer.get(system)) for system in systems if any(each.wer for each in rows)]
-        table.add_row(row.point.name + (" *" if row is chosen else ""), *cells)
+        table.add_row(Text(point_label(row)) + (" *" if row is chosen else ""), *cells)
     Console().print(table)
     print("* best student on dev, by WER where there is one")
 

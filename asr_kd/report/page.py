@@ -10,10 +10,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from asr_kd.atomic import write_text
+from asr_kd.fingerprint import fingerprint
 from asr_kd.report import plots
 from asr_kd.report.cells import COLUMNS, Cell, clock, facts, findings, notes, row_cells, run_facts, size
 from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT, Results
 from asr_kd.report.style import STYLE
+from asr_kd.report.sweeps import Sweep
 from asr_kd.report.tables import split_rows, splits, summary_line
 from asr_kd.score.wer import GAP, UtteranceScore, WerResult, worst_first
 
@@ -34,6 +36,7 @@ def report_page(
     words: Mapping[str, WerResult] | None = None,
     speakers: Mapping[str, str] | None = None,
     split: str = "test",
+    sweeps: Sequence[Sweep] = (),
 ) -> str:
     """Return the page of a run.
 
@@ -42,9 +45,10 @@ def report_page(
         words: Scores by system on ``split``: the worst utterances and the speakers' WER are shown.
         speakers: Speaker by utt_id.
         split: Which the words belong to.
+        sweeps: Over the recipe's settings.
     """
     words = words or {}
-    figures = result_figures(results, words, speakers, split)
+    figures = [*result_figures(results, words, speakers, split), *map(sweep_figure, sweeps)]
     shown = STUDENT if STUDENT in words else next(iter(words), None)
     listing = "" if shown is None else _worst_section(shown, split, words[shown])
     run = results.provenance
@@ -150,6 +154,18 @@ def result_figures(
             plots.speaker_wer({name: words[name] for name in order}, speakers),
         )
     return figures
+
+
+def sweep_figure(sweep: Sweep) -> PageFigure:
+    """Return the plot of a sweep."""
+    also = f" All with {', '.join(sweep.overrides)}." if sweep.overrides else ""
+    return PageFigure(
+        f"Sweep of {', '.join(sweep.axes)}, dev",
+        f"Dot: mean over seeds. Bar: ± sd over seeds.{also}",
+        plots.render(
+            plots.swept(sweep), f"sweep-{fingerprint([point.key for point in sweep.points])}"
+        ).decode(),
+    )
 
 
 def _findings_list(results: Results) -> str:

@@ -31,6 +31,7 @@ from asr_kd.report.results import (
     TuningSurface,
 )
 from asr_kd.report.results import TrainingCurve as Curve
+from asr_kd.report.sweeps import Sweep, point_label, systems_of
 from asr_kd.score.wer import WerResult, score_by_group
 
 # Near black in a PNG; in an SVG replaced by currentColor, so that it follows the page's dark mode.
@@ -69,6 +70,7 @@ STYLE: Any = {
 }
 _WIDTH = 4.8  # inches: small, so that letters stay legible where a phone shrinks the plot
 _LEGEND_COLUMNS = 3
+_LONGEST_LABEL = 40
 _MAX_SPEAKERS = 40
 _MAX_NUMBERED_CELLS = 80
 
@@ -185,6 +187,45 @@ def tuning_surface(surface: TuningSurface) -> Figure:
         axes.set_ylabel("acoustic scale")
         axes.set_title(f"WER of {surface.system} on {surface.split}, %")
     return figure
+
+
+def swept(sweep: Sweep) -> Figure:
+    """Plot frame accuracy, and WER where it was scored, of every system at every point of a sweep."""
+    points, systems = sweep.points, systems_of(sweep.points)
+    panels = [("frame accuracy, % (right is better)", [point.frame_accuracy for point in points])]
+    if any(point.wer for point in points):
+        panels.append(("WER, % (left is better)", [point.wer for point in points]))
+    labels = [point_label(point) for point in points]
+    with mpl.rc_context(STYLE):
+        height = 0.4 + (0.75 + 0.24 * len(points)) * len(panels)
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        colours = _colours(systems)
+        for axes, (title, rates) in zip(grid, panels, strict=True):
+            for system in systems:
+                places = [place for place, each in enumerate(rates) if system in each]
+                if not places:
+                    continue
+                seeds = [[100 * rate for rate in rates[place][system]] for place in places]
+                axes.errorbar(
+                    [np.mean(each) for each in seeds],
+                    places,
+                    xerr=[np.std(each, ddof=1) if len(each) > 1 else 0.0 for each in seeds],
+                    fmt="o",
+                    color=colours[system],
+                    markersize=4.5,
+                    label=system,
+                    alpha=0.85,
+                )
+            axes.set_yticks(range(len(points)), [_shortened(label) for label in labels], size=8)
+            axes.set_ylim(len(points) - 0.3, -0.7)
+            axes.set_title(title)
+        _legend_below(figure, grid[0])
+    return figure
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
 
 
 def reliability(curves: Sequence[CalibrationCurve]) -> Figure:

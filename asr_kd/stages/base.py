@@ -118,6 +118,11 @@ class WorkDir:
         """Return a split's utterances."""
         return read_manifest(self.manifest(split))
 
+    @property
+    def sweeps(self) -> Path:
+        """Where sweeps of the recipe have their work folders: beside this one."""
+        return self.root.with_name(f"{self.root.name}-sweep")
+
     def further_shards(self, name: str) -> Path:
         """Return the folder of another shard set of the same teachers."""
         return self.root / f"shards-{name}"

@@ -70,7 +70,10 @@ def test_goes_on_to_wer_on_dev_alone_and_resumes(recipe: Path) -> None:
     assert (folder / "decode/student-01/dev.txt").is_file()
     assert not list((recipe / "work-sweep").glob("*/decode/*/test*"))
     rows = json.loads((recipe / "work-sweep" / "sweep.json").read_text())
+    assert len(rows) == 2
     assert all(0 <= row["wer"]["student"][0] < 1 for row in rows)
+    _asr_kd("run", recipe, "--work", recipe / "work", *SMALL)
+    assert "Sweep of student.hard_weight, dev" in (recipe / "work" / "report.html").read_text()
 
     printed = _asr_kd("compare", folder, f"{folder}:baseline", "--split", "dev").splitlines()
     assert printed[0].startswith(f"{folder}: WER ")

@@ -4,7 +4,8 @@ import pytest
 
 from asr_kd.config import parse_override
 from asr_kd.errors import ConfigError
-from asr_kd.sweep import SweepPoint, SweepRow, best_point, parse_grid
+from asr_kd.report.sweeps import SweptPoint
+from asr_kd.sweep import SweepPoint, best_point, parse_grid
 
 
 def test_grid_is_every_combination_with_the_last_axis_fastest() -> None:
@@ -57,18 +58,22 @@ def test_malformed_grids_are_refused(axes: list[str], message: str) -> None:
 
 def test_best_point_has_the_lowest_wer_or_most_right_frames() -> None:
     rows = [
-        SweepRow(SweepPoint({"a": 1}), {"student": [0.50, 0.54]}, {"student": [0.20]}),
-        SweepRow(SweepPoint({"a": 2}), {"student": [0.51, 0.51]}, {"student": [0.10]}),
+        SweptPoint(settings={"a": 1}, frame_accuracy={"student": [0.50, 0.54]}, wer={"student": [0.20]}),
+        SweptPoint(settings={"a": 2}, frame_accuracy={"student": [0.51, 0.51]}, wer={"student": [0.10]}),
     ]
     assert best_point(rows) is rows[1]
-    without_wer = [SweepRow(row.point, row.frame_accuracy, {}) for row in rows]
+    without_wer = [row.model_copy(update={"wer": {}}) for row in rows]
     assert best_point(without_wer) is without_wer[0]
 
 
 def test_best_point_may_be_that_of_a_student_that_learnt_sentences() -> None:
     rows = [
-        SweepRow(SweepPoint({"a": 1}), {}, {"student": [0.20], "student-smbr": [0.19]}),
-        SweepRow(SweepPoint({"a": 2}), {}, {"student": [0.20], "student-mmi": [0.17], "baseline-mmi": [0.3]}),
-        SweepRow(SweepPoint({"a": 3}), {}, {"student": [0.20], "baseline-smbr": [0.10]}),
+        SweptPoint(settings={"a": 1}, frame_accuracy={}, wer={"student": [0.20], "student-smbr": [0.19]}),
+        SweptPoint(
+            settings={"a": 2},
+            frame_accuracy={},
+            wer={"student": [0.20], "student-mmi": [0.17], "baseline-mmi": [0.3]},
+        ),
+        SweptPoint(settings={"a": 3}, frame_accuracy={}, wer={"student": [0.20], "baseline-smbr": [0.10]}),
     ]
     assert best_point(rows) is rows[1]
