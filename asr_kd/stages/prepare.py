@@ -31,7 +31,8 @@ class CorpusConfig(Settings):
         options: Of the corpus module.
         limit: Most utterances of a split, spread evenly over it; for trials.
         transfer_share: Share of the training utterances, drawn by a hash, that lose their transcripts and go
-            to the split ``transfer``: what a student gains from audio that nobody transcribed.
+            to the split ``transfer``: what a student gains from audio that nobody transcribed. The language
+            model's text stays as it is.
     """
 
     module: str

@@ -29,12 +29,12 @@ def hard_rows(logits):
     return functional.cross_entropy(logits, PDF_IDS.clamp_min(0), reduction="none")
 
 
-def loss_of(wrong_frames, logits, **settings):
-    config = StudentConfig(wrong_frames=wrong_frames, soft_weight=SOFT, hard_weight=HARD, **settings)
+def loss_of(wrong_frames, logits, rows=slice(None)):
+    config = StudentConfig(wrong_frames=wrong_frames, soft_weight=SOFT, hard_weight=HARD)
     # Sparse and unsorted, as a code may give them.
     ids = torch.tensor([[2, 1, 0]]).expand(4, 3)
-    targets = SoftTargets(Q.flip(1), ids, torch.zeros(4)).tensors()
-    batch = Batch(torch.zeros(4, 1, 1), {"pdf_ids": PDF_IDS, **targets})
+    targets = SoftTargets(Q.flip(1), ids, torch.zeros(4)).rows(rows).tensors()
+    batch = Batch(torch.zeros(len(logits), 1, 1), {"pdf_ids": PDF_IDS[rows], **targets})
     return DistillationLoss(config, T)(logits, batch)[0]
 
 
@@ -63,6 +63,29 @@ def test_a_students_loss_and_gradient(how):
     expected.backward()
     torch.testing.assert_close(loss_of(how, LOGITS), expected.detach())
     torch.testing.assert_close(logits.grad, reference.grad)
+
+
+@pytest.mark.parametrize("how", ["keep", "drop", "hard"])
+@pytest.mark.parametrize("border", [1, 2, 3])
+def test_the_mean_over_two_ranks_is_the_loss_of_the_whole_batch(how, border, monkeypatch):
+    ranks = [slice(0, border), slice(border, 4)]
+    counts = []
+
+    def count(of_this_rank):
+        counts.append(of_this_rank.float())
+        return of_this_rank.float()
+
+    monkeypatch.setattr("asr_kd.stages.student.distributed.world_size", lambda: 2)
+    monkeypatch.setattr("asr_kd.stages.student.distributed.share", count)
+    for rows in ranks:
+        loss_of(how, LOGITS[rows], rows)
+    totals = [
+        sum(pair) for pair in zip(*(counts[len(counts) // 2 * rank :] for rank in (0, 1)), strict=False)
+    ]
+    calls = iter(2 * totals)
+    monkeypatch.setattr("asr_kd.stages.student.distributed.share", lambda own: 2 * own / next(calls))
+    parts = [loss_of(how, LOGITS[rows], rows) for rows in ranks]
+    torch.testing.assert_close(sum(parts) / 2, expected_loss(how, LOGITS))
 
 
 def test_the_three_ways_differ():
