@@ -1,4 +1,4 @@
-"""``shards info``, ``verify``, ``bench``, ``teachers`` and ``plan``."""
+"""``shards info``, ``verify``, ``bench``, ``teachers``, ``divergence`` and ``plan``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from asr_kd.am.checkpoint import load_model
 from asr_kd.am.device import usable_device
+from asr_kd.distill.divergence import divergence as of_split
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
+from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
 from asr_kd.distill.sparse import code_text
 from asr_kd.distill.teacher_gain import teacher_gain
@@ -88,6 +92,43 @@ def teachers(
         )
     table.add_row("stored mean", "", f"{100 * gain.stored_mean:.2f}", "")
     Console().print(table, markup=False)
+
+
+@app.command()
+def divergence(
+    shards: ShardsArgument,
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model directories.")],
+    splits: Annotated[
+        list[str] | None, typer.Option("--split", help="May be repeated. [default: train and dev]")
+    ] = None,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Most frames of a split.")] = 100_000,
+) -> None:
+    """Tell how far nets are from the targets: what limits a student, its size and training or its data?
+
+    A net that is far from the frames that it learnt lacks size, steps or freedom; one that is near them but
+    far from dev lacks data to learn from, such as views or audio without text.
+    """
+    shard_set = open_shard_set(shards)
+    temperature = shard_set.header.temperature
+    table = Table(title=f"nats a frame at temperature {temperature:g}", title_justify="left")
+    table.add_column("net")
+    for column in ("split", "frames", "targets' entropy", "cross entropy", "KL", "agree %", "frame acc. %"):
+        table.add_column(column, justify="right")
+    for path in models:
+        model = load_model(path)
+        for split in splits or ["train", "dev"]:
+            found = of_split(shard_set, split, model, frames)
+            table.add_row(
+                Text(path.name),
+                split,
+                f"{found.num_frames:,}",
+                f"{found.entropy:.4f}",
+                f"{found.cross_entropy:.4f}",
+                f"{found.divergence:.4f}",
+                f"{100 * found.agreement:.2f}",
+                "" if found.accuracy is None else f"{100 * found.accuracy:.2f}",
+            )
+    Console(width=None if Console().is_terminal else 130).print(table)
 
 
 def _print_info(found: ShardsInfo) -> None:
