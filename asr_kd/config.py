@@ -128,13 +128,17 @@ def parse_override(text: str) -> dict[str, Any]:
 
 def _first_error(error: ValidationError, path: Path, recipe_class: type[Settings]) -> ConfigError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    # Without pydantic's own words for a kind of a union, or for the key of a mapping.
+    key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    setting = f'setting "{key}"' if key else "settings that do not go together"
+    message = first["msg"].removeprefix("Value error, ")
     where = f"{path}:{_line_of(path, first['loc'])}" if _line_of(path, first["loc"]) else str(path)
     if first["type"] == "extra_forbidden":
         return ConfigError(
             f'unknown setting "{key}"', where=where, expected=_known_settings(recipe_class, first["loc"])
         )
-    return ConfigError(f'setting "{key}": {first["msg"]}', where=where, got=repr(first.get("input"))[:60])
+    got = repr(first.get("input"))[:60] if key else None
+    return ConfigError(f"{setting}: {message}", where=where, got=got)
 
 
 def _known_settings(recipe_class: type[Settings], location: tuple[int | str, ...]) -> str:

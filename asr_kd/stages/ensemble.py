@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from asr_kd.am.prior import log_prior
 from asr_kd.data.augment import view_labels
@@ -96,6 +96,19 @@ class EnsembleConfig(Settings):
     precision: Precision = "fp32"
     further: dict[SetName, FurtherSet] = {}
     num_processes: int | None = Field(None, ge=1)
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _check_weights(cls, weights: Any) -> Any:
+        if isinstance(weights, str) and weights != "dev_accuracy":
+            raise ValueError("weights are one number a teacher, or dev_accuracy")
+        return weights
+
+    @model_validator(mode="after")
+    def _check_averaging(self) -> EnsembleConfig:
+        if (self.averaging == "weighted") != (self.weights is not None):
+            raise ValueError("averaging weighted takes weights, and no other averaging does")
+        return self
 
     def system(self, num_teachers: int) -> SystemCard:
         """Return the ensemble as a system to decode with."""

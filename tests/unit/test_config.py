@@ -97,6 +97,43 @@ def test_wrong_value_is_named(tmp_path: Path) -> None:
         load_recipe(_recipe(tmp_path), overrides=["teachers.count=0"])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["student.passes={dev: 1}"],
+            r"setting \"student.passes.dev\": Input should be 'train' or 'transfer'",
+        ),
+        (
+            ["ensemble.weights=accuracy"],
+            'setting "ensemble.weights": weights are one number a teacher, or dev_',
+        ),
+        (
+            ["ensemble.weights=dev_accuracy"],
+            'setting "ensemble": averaging weighted takes weights, and no other',
+        ),
+        (
+            ["ensemble.averaging=weighted"],
+            'setting "ensemble": averaging weighted takes weights, and no other',
+        ),
+        (
+            ["teachers.folds={count: 9}"],
+            'setting "teachers": no one of 3 teachers would leave out the last of 9',
+        ),
+        (
+            ["teachers.folds={count: 2}", "ensemble.keep_apart=true"],
+            "settings that do not go together: ensemble.keep_apart needs labels of all teachers",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named_in_plain_words(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        load_recipe(_recipe(tmp_path), overrides=overrides)
+    assert "Value error" not in str(raised.value)
+
+
 def test_malformed_yaml_has_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"recipe.yaml:3: malformed YAML"):
         load_recipe(_recipe(tmp_path, "name: mine\ncorpus: {module: yesno\ntrain: [}\n"))
