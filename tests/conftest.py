@@ -11,7 +11,7 @@ import torch
 if not torch.cuda.is_available():
     # Triton reads it when it is imported: kernels then run on the processor, step by step.
     os.environ.setdefault("TRITON_INTERPRET", "1")
-# Test files run side by side, each in a process of its own.
+# Tests run side by side, in processes of their own.
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 torch.set_num_threads(max(1, min(2, (os.cpu_count() or 1) // _PROCESSES)))
 
