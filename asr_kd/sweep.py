@@ -37,7 +37,7 @@ OpenPipeline = Callable[[Sequence[str], Path], Pipeline]
 
 
 @dataclass(frozen=True)
-class SweepPoint:
+class GridPoint:
     """One combination of settings.
 
     Attributes:
@@ -59,7 +59,7 @@ class SweepPoint:
         return text if len(text) <= _LONGEST_NAME else f"{text[:60]}-{fingerprint(self.values)[:8]}"
 
 
-def parse_grid(axes: Sequence[str]) -> list[SweepPoint]:
+def parse_grid(axes: Sequence[str]) -> list[GridPoint]:
     """Return all combinations of ``a.b=1,2,4``, the last axis running fastest; values are YAML.
 
     Raises:
@@ -79,11 +79,11 @@ def parse_grid(axes: Sequence[str]) -> list[SweepPoint]:
     if not values:
         raise ConfigError("a sweep without a grid", expected="--grid a.b=1,2,4, once or more")
     combinations = itertools.product(*values.values())
-    return [SweepPoint(dict(zip(values, combination, strict=True))) for combination in combinations]
+    return [GridPoint(dict(zip(values, combination, strict=True))) for combination in combinations]
 
 
 def run_sweep(
-    points: Sequence[SweepPoint],
+    points: Sequence[GridPoint],
     open_pipeline: OpenPipeline,
     base: Path,
     folder: Path,
@@ -125,7 +125,7 @@ def run_sweep(
 
 
 def _share_stages(
-    point: SweepPoint, open_pipeline: OpenPipeline, finished: Iterable[Path], place: Path
+    point: GridPoint, open_pipeline: OpenPipeline, finished: Iterable[Path], place: Path
 ) -> None:
     """Link the folder with the most stages that the point would not run again."""
     shared = {

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from asr_kd.am.checkpoint import load_model
 from asr_kd.am.device import usable_device
-from asr_kd.distill.divergence import divergence as of_split
+from asr_kd.distill.divergence import split_divergence
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
@@ -117,7 +117,7 @@ def divergence(
     for path in models:
         model = load_model(path)
         for split in splits or ["train", "dev"]:
-            found = of_split(shard_set, split, model, frames)
+            found = split_divergence(shard_set, split, model, frames)
             table.add_row(
                 Text(path.name),
                 split,

@@ -44,7 +44,7 @@ def tree(
 
 def _draw(branches: list[Branch], phone: str, output: Path) -> None:
     # Matplotlib takes a second to load.
-    from asr_kd.report.plots import render
+    from asr_kd.report.plot_style import render
     from asr_kd.report.tree_picture import tree_picture
 
     kind: Literal["png", "svg"] = "png" if output.suffix.lower() == ".png" else "svg"

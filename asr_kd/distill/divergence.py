@@ -45,7 +45,7 @@ class Divergence:
         return self.cross_entropy - self.entropy
 
 
-def divergence(shard_set: ShardSet, split: str, model: AcousticModel, max_frames: int) -> Divergence:
+def split_divergence(shard_set: ShardSet, split: str, model: AcousticModel, max_frames: int) -> Divergence:
     """Return how far a net is from a split's targets.
 
     Args:

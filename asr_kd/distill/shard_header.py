@@ -16,6 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
+from asr_kd.data.folds import Folds
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.errors import ShardError
 
@@ -57,18 +58,6 @@ class ShardInfo(_Model):
     @model_serializer(mode="wrap")
     def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return _used(handler(self), {"teacher_bytes": 0})
-
-
-class FoldFacts(_Model):
-    """How utterances of train were divided, so that each was labelled by teachers that did not learn it.
-
-    Attributes:
-        count: How many folds; teacher n, counted from 0, left out and labelled fold n mod count.
-        by: What stays together.
-    """
-
-    count: int = Field(ge=2)
-    by: Literal["speaker", "utterance"]
 
 
 class ShardSetFacts(_Model):
@@ -120,7 +109,7 @@ class ShardSetFacts(_Model):
     keep_apart: bool = False
     order_seed: int | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
-    folds: FoldFacts | None = None
+    folds: Folds | None = None
 
     @model_serializer(mode="wrap")
     def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from asr_kd.atomic import write_text
 from asr_kd.fingerprint import fingerprint
 from asr_kd.report import plots
 from asr_kd.report.cells import COLUMNS, Cell, clock, facts, findings, notes, row_cells, run_facts, size
+from asr_kd.report.plot_style import render
 from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT, Results
 from asr_kd.report.style import STYLE
 from asr_kd.report.sweeps import Sweep
@@ -86,7 +87,7 @@ def result_figures(
     figures: list[PageFigure] = []
 
     def add(title: str, caption: str, figure: Figure) -> None:
-        svg = plots.render(figure, f"plot{len(figures)}").decode()
+        svg = render(figure, f"plot{len(figures)}").decode()
         figures.append(PageFigure(title, caption, svg))
 
     for name in splits(results):
@@ -162,9 +163,7 @@ def sweep_figure(sweep: Sweep) -> PageFigure:
     return PageFigure(
         f"Sweep of {', '.join(sweep.axes)}, dev",
         f"Dot: mean over seeds. Bar: ± sd over seeds.{also}",
-        plots.render(
-            plots.swept(sweep), f"sweep-{fingerprint([point.key for point in sweep.points])}"
-        ).decode(),
+        render(plots.swept(sweep), f"sweep-{fingerprint([point.key for point in sweep.points])}").decode(),
     )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -16,11 +13,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from asr_kd.report.cells import parameters
+from asr_kd.report.plot_style import COLOURS, INK, STYLE, WIDTH, legend_below, system_colours
 from asr_kd.report.results import (
-    BASELINE,
-    CONTROL,
     ENSEMBLE,
-    STUDENT,
     TEACHER,
     CalibrationCurve,
     GainCurve,
@@ -34,77 +29,18 @@ from asr_kd.report.results import TrainingCurve as Curve
 from asr_kd.report.sweeps import Sweep, point_label, systems_of
 from asr_kd.score.wer import WerResult, score_by_group
 
-# Near black in a PNG; in an SVG replaced by currentColor, so that it follows the page's dark mode.
-INK = "#0a0b0c"
-_GRID = "#80808055"
-_COLOURS = {
-    BASELINE: "#3b82c4",
-    CONTROL: "#8e5bb5",
-    ENSEMBLE: "#e08a1e",
-    STUDENT: "#1f9e74",
-    TEACHER: "#8b919b",
-}
-_OTHER_COLOURS = ("#b565a7", "#a3793b", "#6d6fd0", "#c8504b")
-
 _MAX_LEVEL_NAMES = 5
-
-# Any: matplotlib types its keys in some versions and not in others.
-STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    # A speaker may be called "$1$"; it is a name and no formula.
-    "text.parse_math": False,
-}
-_WIDTH = 4.8  # inches: small, so that letters stay legible where a phone shrinks the plot
-_LEGEND_COLUMNS = 3
 _LONGEST_LABEL = 40
 _MAX_SPEAKERS = 40
 _MAX_NUMBERED_CELLS = 80
 
 
-def render(figure: Figure, name: str, kind: Literal["svg", "png"] = "svg") -> bytes:
-    """Return a figure as the bytes of an SVG element (to stand in a page) or of a PNG file.
-
-    Args:
-        figure: From one of the functions below.
-        name: Unique in the page: it keeps the SVG's ids apart from those of other plots.
-        kind: ``svg`` or ``png``.
-    """
-    stream = io.BytesIO()
-    if kind == "png":
-        figure.savefig(stream, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-        return stream.getvalue()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(stream.getvalue().decode(), name).encode()
-
-
-def _inline(svg: str, name: str) -> str:
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    return svg.replace("<svg ", '<svg role="img" ', 1).replace(INK, "currentColor").strip() + "\n"
-
-
 def training_curves(curves: Sequence[Curve]) -> Figure:
     """Plot frame accuracy and loss over epochs; solid on dev, dashed on the training frames."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 5.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
         accuracy, loss = figure.subplots(2, 1, sharex=True)
-        colours = _colours([curve.system for curve in curves])
+        colours = system_colours([curve.system for curve in curves])
         for curve in curves:
             colour, thin = colours[curve.system], curve.system == TEACHER
             for axes, dev, train, scale in (
@@ -139,8 +75,8 @@ def rates_by_system(results: Results, split: str) -> Figure:
     assert panels, "a split without any rate has no plot"
     with mpl.rc_context(STYLE):
         height = (0.75 + 0.28 * len(rows)) * len(panels)
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        colours = _colours([row.system for row in rows])
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        colours = system_colours([row.system for row in rows])
         for index, (title, measures) in enumerate(panels):
             axes = figure.add_subplot(len(panels), 1, index + 1)
             for place, (row, measure) in enumerate(zip(rows, measures, strict=True)):
@@ -168,7 +104,7 @@ def tuning_surface(surface: TuningSurface) -> Figure:
     """Plot WER over acoustic scale and word insertion penalty; the frame marks what was chosen."""
     with mpl.rc_context(STYLE):
         num_scales, num_penalties = len(surface.acoustic_scales), len(surface.insertion_penalties)
-        figure = Figure(figsize=(_WIDTH, 1.3 + 0.3 * num_scales), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * num_scales), layout="constrained")
         axes = figure.add_subplot()
         axes.grid(visible=False)
         per_cent = [[np.nan if value is None else 100 * value for value in row] for row in surface.wer]
@@ -198,9 +134,9 @@ def swept(sweep: Sweep) -> Figure:
     labels = [point_label(point) for point in points]
     with mpl.rc_context(STYLE):
         height = 0.4 + (0.75 + 0.24 * len(points)) * len(panels)
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        colours = _colours(systems)
+        colours = system_colours(systems)
         for axes, (title, rates) in zip(grid, panels, strict=True):
             for system in systems:
                 places = [place for place, each in enumerate(rates) if system in each]
@@ -220,7 +156,7 @@ def swept(sweep: Sweep) -> Figure:
             axes.set_yticks(range(len(points)), [_shortened(label) for label in labels], size=8)
             axes.set_ylim(len(points) - 0.3, -0.7)
             axes.set_title(title)
-        _legend_below(figure, grid[0])
+        legend_below(figure, grid[0])
     return figure
 
 
@@ -231,10 +167,10 @@ def _shortened(label: str) -> str:
 def reliability(curves: Sequence[CalibrationCurve]) -> Figure:
     """Plot accuracy over confidence; on the diagonal a system is as often right as it says."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, _WIDTH), layout="constrained")
+        figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
         axes = figure.add_subplot()
         axes.plot([0, 100], [0, 100], "--", color=INK, linewidth=0.8)
-        colours = _colours([curve.system for curve in curves])
+        colours = system_colours([curve.system for curve in curves])
         for curve in curves:
             axes.plot(
                 [100 * value for value in curve.confidence],
@@ -257,10 +193,10 @@ def reliability(curves: Sequence[CalibrationCurve]) -> Figure:
 def phone_confusions(confusions: Sequence[PhoneConfusion]) -> Figure:
     """Plot the share of all frames for each pair of phones, one dot a system."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 1.4 + 0.2 * len(confusions)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.4 + 0.2 * len(confusions)), layout="constrained")
         axes = figure.add_subplot()
         systems = list(confusions[0].share)
-        colours = _colours(systems)
+        colours = system_colours(systems)
         places = range(len(confusions))
         for system in systems:
             shares = [100 * pair.share[system] for pair in confusions]
@@ -270,7 +206,7 @@ def phone_confusions(confusions: Sequence[PhoneConfusion]) -> Figure:
         axes.set_xlim(left=0)
         axes.set_xlabel("% of all frames")
         axes.set_title("phones taken for another one")
-        _legend_below(figure, axes)
+        legend_below(figure, axes)
     return figure
 
 
@@ -278,7 +214,7 @@ def teacher_agreement(agreement: TeacherAgreement) -> Figure:
     """Plot on how many frames two nets differ, and how many nets are right on how many frames."""
     with mpl.rc_context(STYLE):
         num_nets = len(agreement.nets)
-        figure = Figure(figsize=(_WIDTH, 3.2 + 0.3 * num_nets), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.2 + 0.3 * num_nets), layout="constrained")
         pairs, right = figure.subplots(2, 1, height_ratios=[0.5 + 0.3 * num_nets, 2])
         pairs.grid(visible=False)
         differ = [
@@ -294,7 +230,7 @@ def teacher_agreement(agreement: TeacherAgreement) -> Figure:
         pairs.tick_params(length=0)
         pairs.invert_yaxis()
         pairs.set_title("two nets find different senones, % of frames")
-        right.bar(range(num_nets + 1), [100 * share for share in agreement.by_right], color=_COLOURS[TEACHER])
+        right.bar(range(num_nets + 1), [100 * share for share in agreement.by_right], color=COLOURS[TEACHER])
         right.set_xticks(range(num_nets + 1))
         right.set_xlabel("number of nets that are right")
         right.set_ylabel("% of frames")
@@ -304,13 +240,13 @@ def teacher_agreement(agreement: TeacherAgreement) -> Figure:
 def teacher_gain(curve: GainCurve) -> Figure:
     """Plot frame accuracy, ± its deviation over sets of nets, against the number of nets averaged."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 2.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
         axes = figure.add_subplot()
         axes.errorbar(
             curve.num_teachers,
             [100 * rate for rate in curve.accuracy],
             yerr=[100 * sd for sd in curve.sd],
-            color=_COLOURS[ENSEMBLE],
+            color=COLOURS[ENSEMBLE],
             marker="o",
             capsize=3,
         )
@@ -328,9 +264,9 @@ def sizes(results: Results, split: str) -> Figure:
         if row.split == split and row.num_parameters and row.wer
     ]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        colours = _colours([system for system, _, _ in points])
+        colours = system_colours([system for system, _, _ in points])
         for system, size, rate in points:
             axes.plot([size], [rate], "o", color=colours[system], label=system)
         axes.set_xscale("log")
@@ -342,7 +278,7 @@ def sizes(results: Results, split: str) -> Figure:
         axes.set_xticks(ticks, [parameters(size) for size in ticks])
         axes.set_xlabel("parameters")
         axes.set_title("WER, %")
-        _legend_below(figure, axes)
+        legend_below(figure, axes)
     return figure
 
 
@@ -369,9 +305,9 @@ def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -
     ranked = sorted(last, key=lambda speaker: (-last[speaker].wer, speaker))
     shown = ranked[:_MAX_SPEAKERS]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 1.4 + 0.17 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.4 + 0.17 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
-        colours = _colours(list(by_system))
+        colours = system_colours(list(by_system))
         places = range(len(shown))
         for name, groups in by_system.items():
             rates = [100 * groups[speaker].wer for speaker in shown]
@@ -382,24 +318,5 @@ def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -
         axes.set_xlabel("WER, %")
         some = f"worst {len(shown)} of {len(ranked)} speakers" if len(shown) < len(ranked) else "speakers"
         axes.set_title(some)
-        _legend_below(figure, axes)
+        legend_below(figure, axes)
     return figure
-
-
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    """Put the legend under the plot, where it covers no dot."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), _LEGEND_COLUMNS))
-
-
-def _colours(systems: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each system: its own for the usual ones, the next free one for others."""
-    colours: dict[str, str] = {}
-    num_others = 0
-    for system in dict.fromkeys(systems):
-        if system in _COLOURS:
-            colours[system] = _COLOURS[system]
-        else:
-            colours[system] = _OTHER_COLOURS[num_others % len(_OTHER_COLOURS)]
-            num_others += 1
-    return colours

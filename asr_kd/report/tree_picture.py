@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from asr_kd.lang.tree_outline import Branch
-from asr_kd.report.plots import INK, STYLE
+from asr_kd.report.plot_style import INK, STYLE
 
 _LEAF_HEIGHT = 0.24  # inches
 _LEVEL_WIDTH = 1.9  # inches

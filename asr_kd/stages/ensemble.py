@@ -15,13 +15,14 @@ from pydantic import Field, field_validator, model_validator
 
 from asr_kd.am.prior import log_prior
 from asr_kd.data.augment import view_labels
+from asr_kd.data.folds import Folds
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import Utterance, is_drawn
 from asr_kd.distill.ensemble import Averaging
 from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.labelling import LabelTarget, Precision
 from asr_kd.distill.plan import Budget, choose, make_plan
-from asr_kd.distill.shard_header import HEADER_FILE, FoldFacts, ShardSetFacts
+from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
@@ -31,7 +32,7 @@ from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.features import VIEWED_SPLIT
 from asr_kd.stages.labelling import LabellerArguments, default_processes, labelling
 from asr_kd.stages.labels import label_fingerprint, read_hmm, read_pdf_counts
-from asr_kd.stages.nets import FoldsConfig, NetConfig
+from asr_kd.stages.nets import NetConfig
 from asr_kd.stages.posterior_sample import sample_posteriors
 from asr_kd.stages.teachers import teacher_name
 from asr_kd.stages.view_labelling import Label, ViewLabelling
@@ -138,7 +139,7 @@ class EnsembleStage(Stage):
         student: NetConfig,
         views: ViewConfig,
         search_path: Path | None,
-        folds: FoldsConfig | None = None,
+        folds: Folds | None = None,
     ) -> None:
         self.config = config
         self.folds = folds
@@ -258,7 +259,7 @@ class EnsembleStage(Stage):
             keep_apart=self.config.keep_apart,
             order_seed=self.config.order_seed,
             precision=self.config.precision,
-            folds=None if self.folds is None else FoldFacts(count=self.folds.count, by=self.folds.by),
+            folds=self.folds,
         )
 
     def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
@@ -269,10 +270,8 @@ class EnsembleStage(Stage):
         """Return by utt_id the teachers that label an utterance; None where all do."""
         if self.folds is None or split != "train":
             return None
-        left_out = [
-            tuple(range(fold, self.num_teachers, self.folds.count)) for fold in range(self.folds.count)
-        ]
-        return {utt_id: left_out[fold] for utt_id, fold in self.folds.of_each(work).items()}
+        folds = self.folds.of_each(work.utterances(split))
+        return {utt_id: self.folds.labellers(fold, self.num_teachers) for utt_id, fold in folds.items()}
 
     @contextmanager
     def _features(

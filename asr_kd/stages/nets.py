@@ -17,7 +17,7 @@ from asr_kd.am.dnn import can_join
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.block_source import StoreSource
-from asr_kd.data.folds import FoldUnit, fold_of_each
+from asr_kd.data.folds import Folds
 from asr_kd.data.manifest import is_drawn
 from asr_kd.data.windows import BatchSource, ContextWindow
 from asr_kd.errors import StageError
@@ -49,27 +49,11 @@ class WindowConfig(Settings):
         return ContextWindow(self.left, self.right)
 
 
-class FoldsConfig(Settings):
-    """Even parts of the training utterances, so that each is labelled by teachers that did not learn it.
-
-    Attributes:
-        count: How many folds, K. Teacher n, counted from 0, leaves out fold n mod K.
-        by: What stays together: all that a ``speaker`` says, or an ``utterance`` alone.
-    """
-
-    count: int = Field(ge=2)
-    by: FoldUnit = "speaker"
-
-    def of_each(self, work: WorkDir) -> dict[str, int]:
-        """Return the fold of each training utterance."""
-        return fold_of_each(work.utterances("train"), self.count, self.by)
-
-
 class LeftOut(Settings):
     """The fold that a net does not learn: its number and the division that it is of."""
 
     fold: int
-    folds: FoldsConfig
+    folds: Folds
 
 
 class NetConfig(Settings):
@@ -291,7 +275,7 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
     alignment = work.alignment(split)
     seed = _draw_seed(config)
     left_out = config.left_out if split == "train" else None
-    folds = left_out.folds.of_each(work) if left_out else {}
+    folds = left_out.folds.of_each(work.utterances(split)) if left_out else {}
     utt_ids = [
         utt_id
         for utt_id in features.utt_ids

@@ -137,14 +137,15 @@ class PrepareStage(Stage):
         module = load_corpus_module(self.config.module)
         with atomic_dir(work.corpus) as folder:
             prepared = module.prepare(self.corpus, folder, self.config.parsed_options())
-            splits = dict(prepared.splits)
-            for split, limit in self.config.limit.items():
-                splits[split] = spread_evenly(prepared.splits[split], limit)
-                write_manifest(folder / f"{split}.jsonl", splits[split])
+            changed: dict[str, list[Utterance]] = {
+                split: spread_evenly(prepared.splits[split], limit)
+                for split, limit in self.config.limit.items()
+            }
             if self.config.transfer_share:
-                splits |= without_transcripts(splits, self.config.transfer_share)
-                for split in ("train", "transfer"):
-                    write_manifest(folder / f"{split}.jsonl", splits[split])
+                changed |= without_transcripts(dict(prepared.splits) | changed, self.config.transfer_share)
+            for split, rows in changed.items():
+                write_manifest(folder / f"{split}.jsonl", rows)
+            splits = dict(prepared.splits) | changed
             splits["train"], unknown = settle_unknown_words(
                 folder, splits["train"], self.lexicon, prepared.name
             )

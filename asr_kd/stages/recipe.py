@@ -8,13 +8,14 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.data.folds import Folds
 from asr_kd.extraction import FeatureConfig, ViewConfig
 from asr_kd.stages.align import AlignConfig
 from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
 from asr_kd.stages.ensemble import TRANSFER_SEED, EnsembleConfig
 from asr_kd.stages.language_model import LanguageModelConfig
-from asr_kd.stages.nets import FoldsConfig, LeftOut, NetConfig, WindowConfig
+from asr_kd.stages.nets import LeftOut, NetConfig, WindowConfig
 from asr_kd.stages.overrides import updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
@@ -68,7 +69,7 @@ class TeachersConfig(Settings):
     count: int = Field(5, ge=1)
     seed: int = 1
     variants: tuple[TeacherVariant, ...] = ()
-    folds: FoldsConfig | None = None
+    folds: Folds | None = None
 
     @model_validator(mode="after")
     def _check_folds(self) -> TeachersConfig:
@@ -180,7 +181,7 @@ class Recipe(Settings):
             seed=self.teachers.seed + index,
             data_share=variant.data_share,
             views=self._hard_views(),
-            left_out=LeftOut(fold=index % folds.count, folds=folds) if folds else None,
+            left_out=LeftOut(fold=folds.left_out_by(index), folds=folds) if folds else None,
         )
 
     def _hard_views(self) -> ViewConfig | None:

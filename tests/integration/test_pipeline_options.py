@@ -13,10 +13,9 @@ import torch
 from asr_kd.am.checkpoint import load_model, read_card
 from asr_kd.config import load_recipe
 from asr_kd.data.augment import view_labels
-from asr_kd.data.folds import fold_of_each
+from asr_kd.data.folds import Folds
 from asr_kd.data.manifest import is_drawn
 from asr_kd.distill.ensemble import ensemble_log_posteriors
-from asr_kd.distill.shard_header import FoldFacts
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.targets import dense_posteriors
 from asr_kd.errors import ModelError, StageError
@@ -238,7 +237,7 @@ def test_cross_labelling_asks_the_teachers_that_did_not_learn_an_utterance(work:
     pipeline.run("features", "ensemble")
     place = WorkDir(work)
     nets = pipeline.stages[3].nets  # type: ignore[attr-defined]  # the teachers stage
-    folds = fold_of_each(place.utterances("train"), 2, "utterance")
+    folds = Folds(count=2, by="utterance").of_each(place.utterances("train"))
     key = next(iter(nets.values())).features.key
     store = place.feature_store(key, "train")
     lengths = {utt_id: len(store.get(utt_id)) for utt_id in store.utt_ids}
@@ -248,7 +247,7 @@ def test_cross_labelling_asks_the_teachers_that_did_not_learn_an_utterance(work:
     # A baseline learns everything, so that no teacher is one.
     assert json.loads((place.models / "baseline.json").read_text()) == ["baseline-01", "baseline-02"]
     shard_set = open_shard_set(place.shards)
-    assert shard_set.header.folds == FoldFacts(count=2, by="utterance")
+    assert shard_set.header.folds == Folds(count=2, by="utterance")
     for split, view in (("train", ""), ("train", "view1"), ("dev", "")):
         stored = {u.utt_id: u for s in shard_set.shards([split]) for u in shard_set.read(s) if u.view == view}
         for fold, names in enumerate([("teacher-01", "teacher-03"), ("teacher-02",)]):

@@ -5,7 +5,7 @@ import pytest
 from asr_kd.config import parse_override
 from asr_kd.errors import ConfigError
 from asr_kd.report.sweeps import SweptPoint
-from asr_kd.sweep import SweepPoint, best_point, parse_grid
+from asr_kd.sweep import GridPoint, best_point, parse_grid
 
 
 def test_grid_is_every_combination_with_the_last_axis_fastest() -> None:
@@ -17,7 +17,7 @@ def test_grid_is_every_combination_with_the_last_axis_fastest() -> None:
 
 @pytest.mark.parametrize("value", [2, 0.5, "geometric", [0.9, 1.0], {"name": "topk", "k": 8}, None, True])
 def test_override_gives_back_the_value(value: object) -> None:
-    (override,) = SweepPoint({"a.b": value}).overrides
+    (override,) = GridPoint({"a.b": value}).overrides
     assert parse_override(override) == {"a": {"b": value}}
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from asr_kd.data.folds import fold_of_each
+from asr_kd.data.folds import Folds
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import ConfigError
 
@@ -18,15 +18,15 @@ UTTERANCES = [
 
 
 def test_folds_of_utterances_are_even_and_do_not_depend_on_the_order():
-    folds = fold_of_each(UTTERANCES, 4, "utterance")
+    folds = Folds(count=4, by="utterance").of_each(UTTERANCES)
     assert sorted(Counter(folds.values()).values()) == [17, 17, 18, 18]
-    assert fold_of_each(UTTERANCES[::-1], 4, "utterance") == folds
+    assert Folds(count=4, by="utterance").of_each(UTTERANCES[::-1]) == folds
     # sha256 fixes them on every machine.
     assert [folds[f"s0-u{number}"] for number in range(5)] == [3, 1, 1, 0, 2]
 
 
 def test_folds_of_speakers_keep_a_speaker_together():
-    folds = fold_of_each(UTTERANCES, 3, "speaker")
+    folds = Folds(count=3, by="speaker").of_each(UTTERANCES)
     by_speaker = {row.speaker: set() for row in UTTERANCES}
     for row in UTTERANCES:
         by_speaker[row.speaker].add(folds[row.utt_id])
@@ -36,4 +36,4 @@ def test_folds_of_speakers_keep_a_speaker_together():
 
 def test_fewer_speakers_than_folds_are_refused_with_a_way_out():
     with pytest.raises(ConfigError, match=r"too few speakers.*at least 8.*7.*divide by utterance"):
-        fold_of_each(UTTERANCES, 8, "speaker")
+        Folds(count=8, by="speaker").of_each(UTTERANCES)

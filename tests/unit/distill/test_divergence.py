@@ -12,7 +12,7 @@ from asr_kd.am.checkpoint import AcousticModel, FrontendCard, ModelCard, save_mo
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.cli.app import app
 from asr_kd.distill.dense_code import Dense
-from asr_kd.distill.divergence import divergence, target_entropy
+from asr_kd.distill.divergence import split_divergence, target_entropy
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.targets import SoftTargets
@@ -64,7 +64,7 @@ def test_the_entropy_of_a_row_by_hand():
 
 
 def test_the_net_that_made_the_targets_is_at_them(shards):
-    found = divergence(open_shard_set(shards), "train", net(1), 1000)
+    found = split_divergence(open_shard_set(shards), "train", net(1), 1000)
     assert found.num_frames == 47
     assert found.divergence == pytest.approx(0, abs=1e-3)
     assert found.agreement == pytest.approx(1, abs=0.05)
@@ -74,7 +74,7 @@ def test_the_net_that_made_the_targets_is_at_them(shards):
 
 
 def test_another_net_is_as_far_as_the_divergence_says(shards):
-    found = divergence(open_shard_set(shards), "train", net(2), 1000)
+    found = split_divergence(open_shard_set(shards), "train", net(2), 1000)
     sums = 0.0
     for number, utt_id in enumerate(("u.2", "u.4")):
         features = utterance(number, utt_id)[0].numpy()
@@ -86,12 +86,12 @@ def test_another_net_is_as_far_as_the_divergence_says(shards):
 
 
 def test_no_more_utterances_than_the_frames_that_are_wanted(shards):
-    assert divergence(open_shard_set(shards), "train", net(1), 5).num_frames in (17, 30)
+    assert split_divergence(open_shard_set(shards), "train", net(1), 5).num_frames in (17, 30)
 
 
 def test_nets_of_other_senones_are_refused(shards):
     with pytest.raises(ShardError, match=r"tree is not the net's.*expected other.*got tr"):
-        divergence(open_shard_set(shards), "train", net(1, "other"), 1000)
+        split_divergence(open_shard_set(shards), "train", net(1, "other"), 1000)
 
 
 def test_the_command_prints_a_row_a_net_and_split(shards, tmp_path):

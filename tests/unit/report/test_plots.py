@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from asr_kd.report import plots
+from asr_kd.report.plot_style import render
 from asr_kd.report.results import TuningSurface
 from asr_kd.score.wer import score
 
@@ -27,7 +28,7 @@ def test_every_plot_is_valid_svg_with_its_labels(run: Any) -> None:
         "speakers": (plots.speaker_wer(run.words, run.speakers), ["speaker0", "speaker9"]),
     }
     for name, (figure, labels) in figures.items():
-        svg = plots.render(figure, name)
+        svg = render(figure, name)
         texts = _texts(svg)
         assert all(label in texts for label in labels), (name, texts)
         assert b"#0a0b0c" not in svg
@@ -35,15 +36,15 @@ def test_every_plot_is_valid_svg_with_its_labels(run: Any) -> None:
 
 
 def test_svg_is_the_same_every_time_and_its_ids_are_its_own(run: Any) -> None:
-    first = plots.render(plots.rates_by_system(run.results, "test"), "one")
-    assert plots.render(plots.rates_by_system(run.results, "test"), "one") == first
+    first = render(plots.rates_by_system(run.results, "test"), "one")
+    assert render(plots.rates_by_system(run.results, "test"), "one") == first
     ids = {element.get("id") for element in ET.fromstring(first).iter()} - {None}
     assert ids
     assert all(str(name).startswith("one-") for name in ids)
 
 
 def test_png(run: Any) -> None:
-    assert plots.render(plots.training_curves(run.results.curves), "x", "png").startswith(b"\x89PNG\r\n")
+    assert render(plots.training_curves(run.results.curves), "x", "png").startswith(b"\x89PNG\r\n")
 
 
 def test_points_stand_at_the_means(run: Any) -> None:
@@ -70,7 +71,7 @@ def test_chosen_cell_is_framed(run: Any) -> None:
     flat = TuningSurface(
         system="s", acoustic_scales=(1.0,), insertion_penalties=(0.0,), wer=((0.1,),), chosen=(1.0, 0.0)
     )
-    assert plots.render(plots.tuning_surface(flat), "flat")
+    assert render(plots.tuning_surface(flat), "flat")
 
 
 def test_names_are_no_formulas_and_the_worst_speakers_come_first() -> None:
@@ -81,7 +82,7 @@ def test_names_are_no_formulas_and_the_worst_speakers_come_first() -> None:
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(labels) == 40
     assert labels[0] == "$\\50$<u50"
-    texts = _texts(plots.render(figure, "s"))
+    texts = _texts(render(figure, "s"))
     assert "$\\50$<u50" in texts
     assert "worst 40 of 60 speakers" in texts
 
@@ -93,7 +94,7 @@ def test_a_legend_covers_no_dot_even_where_there_is_one_row(run: Any) -> None:
         plots.sizes(run.results, "test"),
     ]
     for figure in shown:
-        plots.render(figure, "x")  # which lays it out
+        render(figure, "x")  # which lays it out
         (legend,), (axes,) = figure.legends, figure.axes
         frame = legend.get_window_extent()
         dots = [axes.transData.transform(line.get_xydata()) for line in axes.lines]
