@@ -24,12 +24,13 @@ from shard_facts import benchmark_facts
 from torch import nn
 
 from asr_kd.am.checkpoint import AcousticModel, FrontendCard, ModelCard
+from asr_kd.am.device import Precision
 from asr_kd.am.dnn import matmul_flop_per_frame
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.distill import kept_code, labelling
 from asr_kd.distill.dense_code import Dense, DenseCode
 from asr_kd.distill.kept_code import Threshold
-from asr_kd.distill.labelling import Labeller, LabelTarget, Precision
+from asr_kd.distill.labelling import Labeller, LabelTarget
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.stages.labelling import BATCH_FRAMES

@@ -11,12 +11,12 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from asr_kd.am.checkpoint import AcousticModel
+from asr_kd.am.device import Precision
 from asr_kd.am.dnn import Dnn
 from asr_kd.data.windows import ContextWindow, FramePool
 from asr_kd.distill.dense_code import DenseCode
@@ -31,8 +31,6 @@ from asr_kd.distill.row_encoder import RowEncoder
 from asr_kd.distill.shard_sample import teacher_key
 from asr_kd.distill.sparse import CodeConfig, PosteriorCode, make_code
 from asr_kd.errors import ModelError
-
-Precision = Literal["fp32", "bf16"]
 
 _LOGITS_AT_ONCE = 1 << 22
 """Of one net: 300 rows of 14,000 senones. Matrix products want more rows, caches want fewer."""

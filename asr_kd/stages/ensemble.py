@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from asr_kd.am.device import Precision, WantedPrecision, usable_precision, warn_of_emulation
 from asr_kd.am.prior import log_prior
 from asr_kd.data.augment import view_labels
 from asr_kd.data.folds import Folds
@@ -20,7 +21,7 @@ from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import Utterance, is_drawn
 from asr_kd.distill.ensemble import Averaging
 from asr_kd.distill.kept_code import Threshold
-from asr_kd.distill.labelling import LabelTarget, Precision
+from asr_kd.distill.labelling import LabelTarget
 from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
@@ -79,7 +80,7 @@ class EnsembleConfig(Settings):
         order_seed: Of the random order in which a split's utterances are written, so that frames of many
             utterances and speakers are read together; None writes them in the corpus's order.
         precision: Of the teachers' matrix products and logits; ``bf16`` is faster on processors that have it,
-            and changes the posteriors.
+            and changes the posteriors a little; ``auto`` takes it there alone.
         further: More shard sets by name, in ``shards-NAME/``, at other temperatures or in other codes; the
             nets run once for all of them.
         num_processes: That label, or pack what a GPU has chosen; None: one a core, at most 8 with a GPU.
@@ -94,7 +95,7 @@ class EnsembleConfig(Settings):
     data_share: float = Field(1.0, gt=0, le=1)
     keep_apart: bool = False
     order_seed: int | None = 0
-    precision: Precision = "fp32"
+    precision: WantedPrecision = "fp32"
     further: dict[SetName, FurtherSet] = {}
     num_processes: int | None = Field(None, ge=1)
 
@@ -181,11 +182,13 @@ class EnsembleStage(Stage):
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Label every frame; shards that are finished are not written again."""
-        device = str(self.student.train.torch_device())
+        device = self.student.train.torch_device()
+        warn_of_emulation(self.config.precision, device, "ensemble.precision")
+        precision = usable_precision(self.config.precision, device)
         card = self.config.system(self.num_teachers)
-        system = System.load(card, work.models, device)
+        system = System.load(card, work.models, str(device))
         code = self._code(work, system)
-        facts = self._facts(work, system, code)
+        facts = self._facts(work, system, code, precision)
         configs = {config.key: config for config in map(feature_config, system.models)}
         configs[self.student.features.key] = self.student.features
         del system  # The nets are loaded where they label.
@@ -194,8 +197,8 @@ class EnsembleStage(Stage):
             facts.model_copy(update={"temperature": target.temperature, "code": target.code})
             for target in targets
         ]
-        arguments = LabellerArguments(work.models, card, device, targets, self.config.precision)
-        num_processes = self.config.num_processes or default_processes(device)
+        arguments = LabellerArguments(work.models, card, str(device), targets, precision)
+        num_processes = self.config.num_processes or default_processes(str(device))
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(begin_shard_set(folder, each, self.config.shard_frames))
@@ -235,7 +238,7 @@ class EnsembleStage(Stage):
         say(f"code within the budget: {code_text(chosen.config)}, {chosen.bytes_per_frame:.1f} bytes/frame")
         return chosen.config
 
-    def _facts(self, work: WorkDir, system: System, code: CodeConfig) -> ShardSetFacts:
+    def _facts(self, work: WorkDir, system: System, code: CodeConfig, precision: Precision) -> ShardSetFacts:
         hmm = read_hmm(work)
         frontend = FrameStore(work.features(self.student.features.key, "train")).meta["frontend"]
         return ShardSetFacts(
@@ -258,7 +261,7 @@ class EnsembleStage(Stage):
             hmm=hmm.to_json(),
             keep_apart=self.config.keep_apart,
             order_seed=self.config.order_seed,
-            precision=self.config.precision,
+            precision=precision,
             folds=self.folds,
         )
 

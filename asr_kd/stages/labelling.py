@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from asr_kd.align.pool import worker_pool
+from asr_kd.am.device import Precision
 from asr_kd.data.frame_store import FRAMES_FILE
 from asr_kd.distill.labelling import (
     Chosen,
@@ -22,7 +23,6 @@ from asr_kd.distill.labelling import (
     CodedPosteriors,
     Labeller,
     LabelTarget,
-    Precision,
 )
 from asr_kd.in_order import map_in_order
 from asr_kd.parent_process import end_with

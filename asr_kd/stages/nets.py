@@ -13,6 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
+from asr_kd.am.device import warn_of_emulation
 from asr_kd.am.dnn import can_join
 from asr_kd.am.prior import log_prior
 from asr_kd.am.registry import ArchitectureConfig
@@ -214,6 +215,8 @@ def train_net(training: NetTraining) -> ModelCard:
 
 def train_nets(trainings: Sequence[NetTraining]) -> list[ModelCard]:
     """Train nets, in step with each other where they are of one shape; return their cards."""
+    for first in trainings[:1]:
+        warn_of_emulation(first.config.train.precision, first.config.train.torch_device(), "train.precision")
     trainers = [training.trainer() for training in trainings]
     if (
         len(trainers) > 1

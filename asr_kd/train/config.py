@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from asr_kd.am.device import usable_device
+from asr_kd.am.device import WantedPrecision, usable_device, usable_precision
 
 
 class TrainConfig(BaseModel):
@@ -43,7 +43,7 @@ class TrainConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     max_gradient_norm: float = Field(5.0, ge=0)
     max_weight_norm: float = Field(0.0, ge=0)
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: WantedPrecision = "auto"
     early_stopping: bool = True
     patience: int | None = Field(None, ge=1)
     checkpoint_seconds: float = Field(300.0, ge=0, exclude=True)
@@ -72,12 +72,5 @@ class TrainConfig(BaseModel):
 
     def autocast_dtype(self) -> torch.dtype | None:
         """Return bfloat16 where autocast is to be used, else None."""
-        if self.precision == "auto":
-            return torch.bfloat16 if _has_native_bf16(self.torch_device()) else None
-        return torch.bfloat16 if self.precision == "bf16" else None
-
-
-def _has_native_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())
+        half = usable_precision(self.precision, self.torch_device()) == "bf16"
+        return torch.bfloat16 if half else None
