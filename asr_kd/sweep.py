@@ -51,12 +51,12 @@ class GridPoint:
         """The settings as ``--set`` takes them."""
         return [f"{key}={yaml_text(value)}" for key, value in self.values.items()]
 
-    @property
-    def name(self) -> str:
-        """Of the point's work folder."""
-        text = ",".join(f"{key}={yaml_text(value)}" for key, value in self.values.items())
-        text = re.sub(r"[^A-Za-z0-9_.,=-]+", "_", text)
-        return text if len(text) <= _LONGEST_NAME else f"{text[:60]}-{fingerprint(self.values)[:8]}"
+    def folder_name(self, fixed: Sequence[str] = ()) -> str:
+        """Return the name of the point's work folder, which other settings ``fixed`` of its sweep change."""
+        text = re.sub(r"[^A-Za-z0-9_.,=-]+", "_", ",".join(self.overrides))
+        if len(text) <= _LONGEST_NAME and not fixed:
+            return text
+        return f"{text[:60]}-{fingerprint([self.values, *fixed] if fixed else self.values)[:8]}"
 
 
 def parse_grid(axes: Sequence[str]) -> list[GridPoint]:
@@ -93,7 +93,8 @@ def run_sweep(
     """Run every point in a work folder of its own below ``folder``; what is done is skipped, so it resumes.
 
     A new point starts with hard links to the folder that shares most finished stages with it: ``base`` or
-    an earlier point. So a grid over the student's settings trains and labels with the teachers once.
+    an earlier point, also one of another sweep. So grids over the student's settings train and label with the
+    teachers once.
 
     Args:
         points: The combinations.
@@ -106,13 +107,11 @@ def run_sweep(
     """
     known = read_points(folder / SWEEP_FILE)
     rows: list[SweptPoint] = []
-    places: list[Path] = []
     for number, point in enumerate(points, start=1):
-        say(f"sweep: point {number} of {len(points)}: {point.name}")
-        place = folder / point.name
+        place = folder / point.folder_name(overrides)
+        say(f"sweep: point {number} of {len(points)}: {place}")
         if not place.is_dir():
-            _share_stages(point, open_pipeline, [base, *places], place)
-        places.append(place)
+            _share_stages(point, open_pipeline, [base, *sorted(folder.glob("[!.]*"))], place)
         pipeline = open_pipeline(point.overrides, place)
         forget_stale(pipeline)
         pipeline.run(to_stage=to_stage)

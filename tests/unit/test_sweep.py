@@ -12,7 +12,7 @@ def test_grid_is_every_combination_with_the_last_axis_fastest() -> None:
     points = parse_grid(["student.temperature=1,2", "student.hard_weight=0,0.5"])
     assert [tuple(point.values.values()) for point in points] == [(1, 0), (1, 0.5), (2, 0), (2, 0.5)]
     assert points[1].overrides == ["student.temperature=1", "student.hard_weight=0.5"]
-    assert len({point.name for point in points}) == 4
+    assert len({point.folder_name() for point in points}) == 4
 
 
 @pytest.mark.parametrize("value", [2, 0.5, "geometric", [0.9, 1.0], {"name": "topk", "k": 8}, None, True])
@@ -30,14 +30,21 @@ def test_values_may_be_lists_and_mappings() -> None:
         "ensemble.code": {"name": "topk", "k": 8},
     }
     for point in points:
-        assert "/" not in point.name
-        assert " " not in point.name
+        assert "/" not in point.folder_name()
+        assert " " not in point.folder_name()
 
 
 def test_long_names_stay_apart() -> None:
     first, second = parse_grid([f"a.b={list(range(60))},{list(range(1, 61))}"])
-    assert first.name != second.name
-    assert max(len(first.name), len(second.name)) <= 80
+    assert first.folder_name() != second.folder_name()
+    assert max(len(first.folder_name()), len(second.folder_name())) <= 80
+
+
+def test_sweeps_with_other_settings_have_folders_of_their_own() -> None:
+    (point,) = parse_grid(["student.hard_weight=0.5"])
+    names = {point.folder_name(fixed) for fixed in ((), ("train.epochs=1",), ("train.epochs=2",))}
+    assert len(names) == 3
+    assert "student.hard_weight=0.5" in names
 
 
 @pytest.mark.parametrize(
