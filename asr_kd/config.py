@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from asr_kd.errors import ConfigError
 from asr_kd.stages.base import Settings
@@ -98,13 +99,25 @@ def load_any_recipe(
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_OneValueEach)  # noqa: S506  # a safe one
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"malformed YAML: {error.problem}", where=f"{path}:{line}") from None
     if not isinstance(content, dict):
         raise ConfigError("a recipe is a mapping of settings", where=path, got=type(content).__name__)
     return content
+
+
+class _OneValueEach(yaml.SafeLoader):
+    """Refuses a setting that stands twice, of which YAML's reader would keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ConstructorError(problem=f'"{key.value}" stands twice', problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def parse_override(text: str) -> dict[str, Any]:

@@ -134,6 +134,12 @@ def test_settings_that_do_not_go_together_are_named_in_plain_words(
     assert "Value error" not in str(raised.value)
 
 
+def test_a_setting_that_stands_twice_has_its_second_line(tmp_path: Path) -> None:
+    recipe = "name: twice\ntrain: {epochs: 3}\nmodel:\n  name: dnn\ntrain: {batch_size: 64}\n"
+    with pytest.raises(ConfigError, match=r'recipe.yaml:5: malformed YAML: "train" stands twice'):
+        load_recipe(_recipe(tmp_path, recipe))
+
+
 def test_malformed_yaml_has_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"recipe.yaml:3: malformed YAML"):
         load_recipe(_recipe(tmp_path, "name: mine\ncorpus: {module: yesno\ntrain: [}\n"))
