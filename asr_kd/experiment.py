@@ -20,7 +20,7 @@ from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import ScoreStage
 from asr_kd.stages.sequence import SequenceStage
 from asr_kd.stages.student import StudentStage
-from asr_kd.stages.teachers import BaselineStage, TeachersStage
+from asr_kd.stages.teachers import BaselineStage, TeachersStage, teacher_name
 
 
 def build_stages(
@@ -61,7 +61,7 @@ def build_stages(
         EnsembleStage(
             recipe.ensemble, len(teachers), student, recipe.views, search_path, recipe.teachers.folds
         ),
-        StudentStage(recipe.student, student),
+        StudentStage(recipe.student, student, [teacher_name(index) for index in recipe.student_starts()]),
         *sequence,
         DecodeStage(
             recipe.decode,

@@ -148,13 +148,19 @@ def train_student_command(
     profile: ProfileOption = "default",
     overrides: SetOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="MODEL", help="Model directory whose weights it begins with."),
+    ] = None,
 ) -> None:
     """Train a student from a shard set and a recipe alone, on this machine or another."""
     settings = load_recipe(find_recipe(recipe), profile, overrides or [])
     net = settings.student_net()
     net = net if seed is None else net.model_copy(update={"seed": seed})
     with distributed.process_group():
-        card = train_student(shards, settings.student, net, out, out.parent / f"{out.name}-training")
+        card = train_student(
+            shards, settings.student, net, out, out.parent / f"{out.name}-training", start=start
+        )
         if not distributed.is_first():
             return
     print(f"dev frame accuracy {100 * card.provenance['dev_frame_accuracy']:.2f} %, model in {out}")

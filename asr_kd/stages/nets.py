@@ -21,7 +21,7 @@ from asr_kd.data.block_source import StoreSource
 from asr_kd.data.folds import Folds
 from asr_kd.data.manifest import is_drawn
 from asr_kd.data.windows import BatchSource, ContextWindow
-from asr_kd.errors import StageError
+from asr_kd.errors import ConfigError, StageError
 from asr_kd.extraction import FeatureConfig, ViewConfig, view_name
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
@@ -89,6 +89,21 @@ class NetConfig(Settings):
         if self.left_out is None:
             del fields["left_out"]
         return fields
+
+    def has_shape_of(self, other: NetConfig) -> bool:
+        """Return whether the nets have the same weights over the same input; dropout may differ."""
+        return all(
+            (
+                self.window == other.window,
+                self.features == other.features,
+                self.model.name == other.model.name,
+                _without_dropout(self.model.options) == _without_dropout(other.model.options),
+            )
+        )
+
+
+def _without_dropout(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if not name.endswith("dropout")}
 
 
 def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
@@ -190,8 +205,7 @@ class NetTraining:
         torch.manual_seed(config.seed)
         net = self.card.build_net()
         if self.start is not None:
-            # By their order: layers without weights, such as dropout, may differ, and with them the names.
-            net.load_state_dict(dict(zip(net.state_dict(), self.start.state_dict().values(), strict=True)))
+            _begin_with(net, self.start)
         name = self.folder.name
         return Trainer(
             net, self.train, self.dev, self.loss, config.train, self.checkpoints, config.seed, name
@@ -205,6 +219,20 @@ class NetTraining:
             save_model(self.folder, trainer.net, card)
             discard_checkpoints(self.checkpoints)
         return card
+
+
+def _begin_with(net: nn.Module, start: nn.Module) -> None:
+    """Give a net the weights of another one.
+
+    Raises:
+        ConfigError: When they have other shapes.
+    """
+    weights = list(start.state_dict().values())
+    expected = [list(each.shape) for each in net.state_dict().values()]
+    if (got := [list(each.shape) for each in weights]) != expected:
+        raise ConfigError("the net to start from has other layers", expected=expected, got=got)
+    # By their order: layers without weights, such as dropout, may differ, and with them the names.
+    net.load_state_dict(dict(zip(net.state_dict(), weights, strict=True)))
 
 
 def train_net(training: NetTraining) -> ModelCard:

@@ -155,6 +155,12 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_start(self) -> Recipe:
+        if self.student.start == "teacher" and not self.student_starts():
+            raise ValueError("student.start is teacher, and no teacher has its net, features and window")
+        return self
+
+    @model_validator(mode="after")
     def _check_mixtures(self) -> Recipe:
         if self.decode.mixtures and self.align.imported is not None:
             raise ValueError("decode.mixtures needs mixtures that are trained here: leave out align.imported")
@@ -198,6 +204,8 @@ class Recipe(Settings):
         """Return the settings of the control's seeds: the baseline's net with the student's updates."""
         passes = self.student_net().train.epochs * (self.views.count + 1)
         epochs = math.ceil(passes / (self.views.hard + 1))
+        if self.student.start == "teacher":
+            epochs += self.train.epochs  # Those that made the teacher are the student's too.
         train = updated(updated(self.train, self.baseline.train), {"epochs": epochs})
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
 
@@ -223,6 +231,13 @@ class Recipe(Settings):
             train=updated(self.train, self.student.train),
             seed=self.student.seed,
         )
+
+    def student_starts(self) -> list[int]:
+        """Return the teachers, counted from 0, whose weights the student's seeds begin with, in turn."""
+        if self.student.start == "random":
+            return []
+        student = self.student_net()
+        return [index for index, net in enumerate(self.teacher_nets()) if net.has_shape_of(student)]
 
     def _student_model(self) -> ArchitectureConfig:
         return updated(self.model, self.student.model)

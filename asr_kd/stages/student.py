@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from asr_kd.am.checkpoint import FrontendCard, ModelCard
+from asr_kd.am.checkpoint import FrontendCard, ModelCard, load_model
 from asr_kd.data.windows import Batch
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
 from asr_kd.distill.loss import NO_LABEL, LossTerms, distillation_loss
@@ -56,6 +57,8 @@ class StudentConfig(Settings):
         hard_weight: Of the hard term (the paper's 0.5 is relative to a soft term of weight 1).
         seed: Of the first student.
         count: How many seeds are trained.
+        start: The weights to begin with: ``random`` ones, or those of a ``teacher``, which spares the student
+            the way that the teacher went. Its seeds take the teachers that have its net, in turn.
         pool_frames: Most frames in memory at a time.
         wrong_frames: What it learns of labelled frames on which the ensemble is wrong: ``keep`` for its
             posteriors like everywhere, ``drop`` for nothing, ``hard`` for the label in their place.
@@ -74,6 +77,7 @@ class StudentConfig(Settings):
     hard_weight: float = Field(0.5, ge=0)
     seed: int = 101
     count: int = Field(1, ge=1)
+    start: Literal["random", "teacher"] = "random"
     pool_frames: int = Field(4_000_000, ge=1)
     wrong_frames: WrongFrames = "keep"
     passes: dict[Literal["train", "transfer"], Annotated[int, Field(ge=0)]] = {}
@@ -83,7 +87,12 @@ class StudentConfig(Settings):
         """Return all but the nets, as JSON."""
         fields = self.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
         # Students from before there were these stay as they are.
-        unused: dict[str, Any] = {"teachers": None, "wrong_frames": "keep", "passes": {}}
+        unused: dict[str, Any] = {
+            "teachers": None,
+            "wrong_frames": "keep",
+            "passes": {},
+            "start": "random",
+        }
         return {name: value for name, value in fields.items() if name not in unused or value != unused[name]}
 
     def loss_settings(self) -> dict[str, Any]:
@@ -195,14 +204,16 @@ class StudentStage(Stage):
     Args:
         config: The loss.
         net: The net and its training, with the first seed.
+        starts: Model directories whose weights the seeds begin with, in turn; none for random ones.
     """
 
     name = "student"
     needs = ("ensemble",)
     data_parallel = True
 
-    def __init__(self, config: StudentConfig, net: NetConfig) -> None:
+    def __init__(self, config: StudentConfig, net: NetConfig, starts: Sequence[str] = ()) -> None:
         self.config = config
+        self.starts = tuple(starts)
         self.nets = {
             student_name(index): net.model_copy(update={"seed": net.seed + index})
             for index in range(config.count)
@@ -224,9 +235,10 @@ class StudentStage(Stage):
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train what is not trained yet; the shards must be those of this work folder's alignment."""
         expected = {"tree": read_hmm(work).tree.fingerprint, "alignment": label_fingerprint(work)}
+        starts = itertools.cycle([work.models / name for name in self.starts] or [None])
         arguments = [
-            (work.shards, self.config, net, work.models / name, work.training / name, expected)
-            for name, net in self.nets.items()
+            (work.shards, self.config, net, work.models / name, work.training / name, expected, start)
+            for (name, net), start in zip(self.nets.items(), starts, strict=False)
         ]
         cards = run_side_by_side(train_student, arguments)
         return {"dev frame accuracy": spread(cards)}
@@ -239,9 +251,10 @@ def train_student(
     folder: Path,
     training: Path,
     expected: Mapping[str, object] | None = None,
+    start: Path | None = None,
     splits: Sequence[str] = LEARNT_SPLITS,
 ) -> ModelCard:
-    """Train a student from a shard set into a model directory; nothing else is read.
+    """Train a student from a shard set into a model directory; nothing else is read but a net to start from.
 
     Args:
         shards: Folder or URL of the shard set.
@@ -250,18 +263,26 @@ def train_student(
         folder: Where the model directory goes; one that was trained just so is kept.
         training: For checkpoints and logs.
         expected: Further header fields that the shards must have.
+        start: Model directory of a net of this shape, whose weights it begins with.
         splits: To learn from, as far as the shards have them.
 
     Raises:
         ShardError: When the shards were made for something else, naming the field.
+        ConfigError: When the net to start from is missing or of another shape.
     """
+    if config.start == "teacher" and start is None:
+        raise ConfigError("no teacher to start from", where="student.start", hint="give --start MODEL")
     shard_set = open_shard_set(shards, {**_expected_fields(net_config), **(expected or {})})
     header = shard_set.header
     temperature = config.temperature or header.temperature
     identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
+    begun = None if start is None else load_model(start)
+    if begun is not None:
+        identity["weights"] = {"start": begun.fingerprint}
     learnt = [split for split in splits if split in header.splits]
     loss_settings = config.loss_settings()
     trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
+    facts = {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)}
     return trained_before(folder, trained_as) or train_net(
         NetTraining(
             folder,
@@ -272,7 +293,8 @@ def train_student(
             _source(shard_set, config, net_config, config.epoch_splits(learnt)),
             _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
             DistillationLoss(config, temperature),
-            {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)},
+            facts if start is None else {**facts, "started_from": start.name},
+            start=None if begun is None else begun.net,
         )
     )
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from asr_kd.am.checkpoint import load_model, read_card
+from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.config import load_recipe
 from asr_kd.data.augment import view_labels
 from asr_kd.data.folds import Folds
@@ -18,7 +19,7 @@ from asr_kd.data.manifest import is_drawn
 from asr_kd.distill.ensemble import ensemble_log_posteriors
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.targets import dense_posteriors
-from asr_kd.errors import ModelError, StageError
+from asr_kd.errors import ConfigError, ModelError, StageError
 from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
 from asr_kd.recogniser import System, SystemCard, posterior_stream
@@ -26,6 +27,7 @@ from asr_kd.report.results import Provenance, read_results
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.nets import hard_source
+from asr_kd.stages.student import train_student
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
@@ -284,3 +286,27 @@ def test_training_utterances_that_lose_their_transcripts_are_learnt_from_the_tea
     header = shard_set.header
     assert read_card(place.models / "student-01").provenance["loss"]["passes"] == {"train": 2}
     assert header.num_frames(("train",)) > header.num_frames(("transfer",)) > 0
+
+
+def test_students_begin_with_the_weights_of_teachers_in_turn(work: Path, tmp_path: Path) -> None:
+    # A rate of almost nothing leaves the weights where they began.
+    still = ("student.train.learning_rate=1e-12", "student.train.precision=fp32", "student.count=3")
+    pipeline = _pipeline(work, "student.start=teacher", *still)
+    pipeline.run("teachers", "student")
+    for student, teacher in ((1, 1), (2, 2), (3, 1)):
+        folder = work / "models" / f"student-0{student}"
+        card = read_card(folder)
+        assert card.provenance["started_from"] == f"teacher-0{teacher}"
+        # The student's net has no dropout layers, so that their names differ.
+        learnt = load_model(folder).net.state_dict().values()
+        begun = load_model(work / "models" / f"teacher-0{teacher}").net.state_dict().values()
+        for got, expected in zip(learnt, begun, strict=True):
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
+    recipe = load_recipe(work.parent / "work-recipe", overrides=[*BASE, "student.start=teacher"])
+    out = tmp_path / "elsewhere"
+    with pytest.raises(ConfigError, match=r"student\.start: no teacher to start from; give --start MODEL"):
+        train_student(work / "shards", recipe.student, recipe.student_net(), out, tmp_path / "training")
+    narrow = recipe.student_net().model_copy(update={"model": ArchitectureConfig(options={"units": 7})})
+    teacher = work / "models" / "teacher-01"
+    with pytest.raises(ConfigError, match="the net to start from has other layers; expected"):
+        train_student(work / "shards", recipe.student, narrow, out, tmp_path / "training", start=teacher)

@@ -124,6 +124,10 @@ def test_wrong_value_is_named(tmp_path: Path) -> None:
             ["teachers.folds={count: 2}", "ensemble.keep_apart=true"],
             "settings that do not go together: ensemble.keep_apart needs labels of all teachers",
         ),
+        (
+            ["student.start=teacher", "student.model={options: {units: 33}}"],
+            "settings that do not go together: student.start is teacher, and no teacher has its net",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_named_in_plain_words(
@@ -198,3 +202,23 @@ def test_kind_chooses_the_settings(tmp_path: Path) -> None:
         load_recipe(tmp_path, overrides=["students=[]"])
     with pytest.raises(ConfigError, match='unknown kind "video"; expected one of speech, images'):
         load_any_recipe(_recipe(tmp_path, images.replace("images", "video")))
+
+
+def test_students_begin_with_the_teachers_that_have_their_net(tmp_path: Path) -> None:
+    variants = (
+        "[{model: {options: {units: 99}}}, {model: {options: {dropout: 0.7}}}, {window: {left: 1, right: 1}}]"
+    )
+    recipe = load_recipe(
+        _recipe(tmp_path),
+        overrides=["teachers.count=5", f"teachers.variants={variants}", "student.start=teacher"],
+    )
+    assert recipe.student_starts() == [1, 4]
+    assert load_recipe(tmp_path, overrides=["teachers.count=5"]).student_starts() == []
+
+
+def test_updates_that_made_the_starting_teacher_are_the_controls_too(tmp_path: Path) -> None:
+    folder = _recipe(tmp_path)
+    for start, epochs in (("random", 7), ("teacher", 12)):
+        overrides = ["train.epochs=5", "student.train.epochs=7", f"student.start={start}"]
+        recipe = load_recipe(folder, overrides=overrides)
+        assert {net.train.epochs for net in recipe.control_nets()} == {epochs}
