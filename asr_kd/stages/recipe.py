@@ -102,7 +102,8 @@ class BaselineConfig(Settings):
 class ControlConfig(Settings):
     """Single nets on hard labels with as many updates as the student has: what patience alone would give.
 
-    They train like the baseline, but until they have seen as many frames as the student, whose views count.
+    They train like the baseline, but in batches of the student's size and until they have seen as many frames as
+    the student, whose views count.
 
     Attributes:
         count: How many seeds; none leaves the row out.
@@ -202,11 +203,13 @@ class Recipe(Settings):
 
     def control_nets(self) -> list[NetConfig]:
         """Return the settings of the control's seeds: the baseline's net with the student's updates."""
-        passes = self.student_net().train.epochs * (self.views.count + 1)
+        student = self.student_net().train
+        passes = student.epochs * (self.views.count + 1)
         epochs = math.ceil(passes / (self.views.hard + 1))
         if self.student.start == "teacher":
             epochs += self.train.epochs  # Those that made the teacher are the student's too.
-        train = updated(updated(self.train, self.baseline.train), {"epochs": epochs})
+        updates = {"epochs": epochs, "batch_size": student.batch_size}
+        train = updated(updated(self.train, self.baseline.train), updates)
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
 
     def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:

@@ -216,6 +216,12 @@ def test_students_begin_with_the_teachers_that_have_their_net(tmp_path: Path) ->
     assert load_recipe(tmp_path, overrides=["teachers.count=5"]).student_starts() == []
 
 
+def test_the_control_has_as_many_updates_as_the_student(tmp_path: Path) -> None:
+    overrides = ["train.batch_size=512", "student.train={epochs: 7, batch_size: 128}"]
+    (net,) = load_recipe(_recipe(tmp_path), overrides=overrides).control_nets()
+    assert (net.train.epochs, net.train.batch_size) == (7, 128)
+
+
 def test_updates_that_made_the_starting_teacher_are_the_controls_too(tmp_path: Path) -> None:
     folder = _recipe(tmp_path)
     for start, epochs in (("random", 7), ("teacher", 12)):
