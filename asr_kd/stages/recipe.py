@@ -102,8 +102,8 @@ class BaselineConfig(Settings):
 class ControlConfig(Settings):
     """Single nets on hard labels with as many updates as the student has: what patience alone would give.
 
-    They train like the baseline, but in batches of the student's size and until they have seen as many frames as
-    the student, whose views count.
+    They train like the baseline, but in batches of the student's size, and until they have seen as many
+    frames as the student, whose views count.
 
     Attributes:
         count: How many seeds; none leaves the row out.
