@@ -237,7 +237,16 @@ class StudentStage(Stage):
         expected = {"tree": read_hmm(work).tree.fingerprint, "alignment": label_fingerprint(work)}
         starts = itertools.cycle([work.models / name for name in self.starts] or [None])
         arguments = [
-            (work.shards, self.config, net, work.models / name, work.training / name, expected, start)
+            (
+                work.shards,
+                self.config,
+                net,
+                work.models / name,
+                work.training / name,
+                expected,
+                LEARNT_SPLITS,
+                start,
+            )
             for (name, net), start in zip(self.nets.items(), starts, strict=False)
         ]
         cards = run_side_by_side(train_student, arguments)
@@ -251,8 +260,8 @@ def train_student(
     folder: Path,
     training: Path,
     expected: Mapping[str, object] | None = None,
-    start: Path | None = None,
     splits: Sequence[str] = LEARNT_SPLITS,
+    start: Path | None = None,
 ) -> ModelCard:
     """Train a student from a shard set into a model directory; nothing else is read but a net to start from.
 
@@ -263,8 +272,8 @@ def train_student(
         folder: Where the model directory goes; one that was trained just so is kept.
         training: For checkpoints and logs.
         expected: Further header fields that the shards must have.
-        start: Model directory of a net of this shape, whose weights it begins with.
         splits: To learn from, as far as the shards have them.
+        start: Model directory of a net of this shape, whose weights it begins with.
 
     Raises:
         ShardError: When the shards were made for something else, naming the field.
