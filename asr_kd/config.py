@@ -99,7 +99,7 @@ def load_any_recipe(
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_OneValueEach)  # noqa: S506  # a safe one
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_OneValueEach)  # noqa: S506  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"malformed YAML: {error.problem}", where=f"{path}:{line}") from None

@@ -56,7 +56,7 @@ class GridPoint:
         text = re.sub(r"[^A-Za-z0-9_.,=-]+", "_", ",".join(self.overrides))
         if len(text) <= _LONGEST_NAME and not fixed:
             return text
-        return f"{text[:60]}-{fingerprint([self.values, *fixed] if fixed else self.values)[:8]}"
+        return f"{text[:60]}-{fingerprint([self.values, *fixed])[:8]}"
 
 
 def parse_grid(axes: Sequence[str]) -> list[GridPoint]:

@@ -92,18 +92,11 @@ class NetConfig(Settings):
 
     def has_shape_of(self, other: NetConfig) -> bool:
         """Return whether the nets have the same weights over the same input; dropout may differ."""
-        return all(
-            (
-                self.window == other.window,
-                self.features == other.features,
-                self.model.name == other.model.name,
-                _without_dropout(self.model.options) == _without_dropout(other.model.options),
-            )
-        )
+        return self._shape() == other._shape()
 
-
-def _without_dropout(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if not name.endswith("dropout")}
+    def _shape(self) -> tuple[object, ...]:
+        options = {name: value for name, value in self.model.options.items() if not name.endswith("dropout")}
+        return self.window, self.features, self.model.name, options
 
 
 def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
@@ -243,8 +236,9 @@ def train_net(training: NetTraining) -> ModelCard:
 
 def train_nets(trainings: Sequence[NetTraining]) -> list[ModelCard]:
     """Train nets, in step with each other where they are of one shape; return their cards."""
-    for first in trainings[:1]:
-        warn_of_emulation(first.config.train.precision, first.config.train.torch_device(), "train.precision")
+    if trainings:
+        train = trainings[0].config.train
+        warn_of_emulation(train.precision, train.torch_device(), "train.precision")
     trainers = [training.trainer() for training in trainings]
     if (
         len(trainers) > 1

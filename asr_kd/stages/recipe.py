@@ -206,8 +206,9 @@ class Recipe(Settings):
         student = self.student_net().train
         passes = student.epochs * (self.views.count + 1)
         epochs = math.ceil(passes / (self.views.hard + 1))
-        if self.student.start == "teacher":
-            epochs += self.train.epochs  # Those that made the teacher are the student's too.
+        # Those that made the teacher that the student begins with are the student's too.
+        starts = [self._teacher(index).train.epochs for index in self.student_starts()]
+        epochs += max(starts, default=0)
         updates = {"epochs": epochs, "batch_size": student.batch_size}
         train = updated(updated(self.train, self.baseline.train), updates)
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]

@@ -277,21 +277,29 @@ def train_student(
 
     Raises:
         ShardError: When the shards were made for something else, naming the field.
-        ConfigError: When the net to start from is missing or of another shape.
+        ConfigError: When the net to start from is not given or has another shape.
+        ModelError: When it is not there.
     """
     if config.start == "teacher" and start is None:
         raise ConfigError("no teacher to start from", where="student.start", hint="give --start MODEL")
     shard_set = open_shard_set(shards, {**_expected_fields(net_config), **(expected or {})})
     header = shard_set.header
     temperature = config.temperature or header.temperature
-    identity = {"header": header.model_dump(mode="json"), "net": net_config.model_dump(mode="json")}
-    begun = None if start is None else load_model(start)
-    if begun is not None:
-        identity["weights"] = {"start": begun.fingerprint}
+    identity: dict[str, Any] = {
+        "header": header.model_dump(mode="json"),
+        "net": net_config.model_dump(mode="json"),
+    }
     learnt = [split for split in splits if split in header.splits]
     loss_settings = config.loss_settings()
+    facts: dict[str, Any] = {
+        "loss": {**loss_settings, "temperature": temperature},
+        "teachers": list(header.teachers),
+    }
+    start_net = None
+    if start is not None:
+        begun = load_model(start)
+        start_net, facts["started_from"], identity["weights"] = begun.net, start.name, begun.fingerprint
     trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
-    facts = {"loss": {**loss_settings, "temperature": temperature}, "teachers": list(header.teachers)}
     return trained_before(folder, trained_as) or train_net(
         NetTraining(
             folder,
@@ -302,8 +310,8 @@ def train_student(
             _source(shard_set, config, net_config, config.epoch_splits(learnt)),
             _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
             DistillationLoss(config, temperature),
-            facts if start is None else {**facts, "started_from": start.name},
-            start=None if begun is None else begun.net,
+            facts,
+            start=start_net,
         )
     )
 

@@ -228,3 +228,18 @@ def test_updates_that_made_the_starting_teacher_are_the_controls_too(tmp_path: P
         overrides = ["train.epochs=5", "student.train.epochs=7", f"student.start={start}"]
         recipe = load_recipe(folder, overrides=overrides)
         assert {net.train.epochs for net in recipe.control_nets()} == {epochs}
+
+
+def test_the_control_has_the_updates_of_a_teacher_with_epochs_of_its_own(tmp_path: Path) -> None:
+    variants = "teachers.variants=[{train: {epochs: 9}}, {window: {left: 1, right: 1}, train: {epochs: 99}}]"
+    overrides = ["train.epochs=5", "student.train.epochs=7", "student.start=teacher", variants]
+    recipe = load_recipe(_recipe(tmp_path), overrides=overrides)
+    assert {net.train.epochs for net in recipe.control_nets()} == {16}
+
+
+def test_students_of_images_begin_with_no_teachers_weights(tmp_path: Path) -> None:
+    images = (
+        "kind: images\nname: mine\ncorpus: {module: mnist}\nstudents:\n  - {name: plain, start: teacher}\n"
+    )
+    with pytest.raises(ConfigError, match="start: teacher is for students of the teachers' size"):
+        load_any_recipe(_recipe(tmp_path, images))

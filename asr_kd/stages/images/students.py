@@ -47,6 +47,12 @@ class ImageStudentConfig(StudentConfig):
             raise ValueError("give only or without, not both")
         return self
 
+    @model_validator(mode="after")
+    def _check_start(self) -> ImageStudentConfig:
+        if self.start != "random":
+            raise ValueError("start: teacher is for students of the teachers' size, which these are not")
+        return self
+
     def model_name(self, index: int) -> str:
         """Return the name of the model directory of seed ``index``, counted from 0."""
         return f"{self.name}-{index + 1:02}"
