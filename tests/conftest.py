@@ -11,9 +11,11 @@ import torch
 if not torch.cuda.is_available():
     # Triton reads it when it is imported: kernels then run on the processor, step by step.
     os.environ.setdefault("TRITON_INTERPRET", "1")
-# Tests run side by side, in processes of their own.
+# Tests run side by side, in processes of their own; so do the commands that they start.
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-torch.set_num_threads(max(1, min(2, (os.cpu_count() or 1) // _PROCESSES)))
+_THREADS = max(1, min(2, (os.cpu_count() or 1) // _PROCESSES))
+torch.set_num_threads(_THREADS)
+os.environ.setdefault("OMP_NUM_THREADS", str(_THREADS))
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 

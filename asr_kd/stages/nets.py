@@ -99,6 +99,11 @@ class NetConfig(Settings):
         return self.window, self.features, self.model.name, options
 
 
+def nets_at_a_time(nets: Iterable[NetConfig]) -> int | None:
+    """Return the fewest that any of the nets asks for; None leaves it to the number of cores."""
+    return min((net.train.num_processes for net in nets if net.train.num_processes), default=None)
+
+
 def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | None) -> ModelCard:
     """Train a net on the alignment's labels into ``models/<name>``; skip it when it is there.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asr_kd.report.page import report_page, write_page
 from asr_kd.report.results import read_results
 from asr_kd.report.sweeps import SWEEP_FILE, read_points, sweeps_of
 from asr_kd.report.tables import shown_split
@@ -34,6 +33,8 @@ class ReportStage(Stage):
 
         Sweeps of the recipe that were run before are shown too.
         """
+        from asr_kd.report.page import report_page, write_page  # matplotlib, which no other stage waits for
+
         results = read_results(work.root / RESULTS_FILE)
         split = shown_split(results)
         words = {group: word_score(work, names[0], split) for group, names in decoded_systems(work).items()}

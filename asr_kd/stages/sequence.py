@@ -44,6 +44,7 @@ class SequenceConfig(Settings):
         model: What the nets have differently here: no dropout, which would blur the paths.
         train: What they train with differently from this stage's own settings: 3 epochs of AdamW at 5e-5,
             4,096 frames a step, no early stopping.
+        num_processes: Nets that learn at a time; None: one a core.
     """
 
     criterion: Criterion = "smbr"
@@ -53,10 +54,11 @@ class SequenceConfig(Settings):
     lattices: LatticesConfig = LatticesConfig()
     model: dict[str, Any] = {"options": {"dropout": 0.0}}
     train: dict[str, Any] = {}
+    num_processes: int | None = Field(None, ge=1)
 
     def identity(self) -> dict[str, Any]:
         """Return the settings as JSON, without those of the lattices."""
-        return self.model_dump(mode="json", exclude={"lattices"})
+        return self.model_dump(mode="json", exclude={"lattices", "num_processes"})
 
 
 class SequenceStage(Stage):
@@ -99,9 +101,8 @@ class SequenceStage(Stage):
             for system, models in starts.items()
         }
         pairs = {name: start for members in nets.values() for name, start in members.items()}
-        cards = run_side_by_side(
-            train_on_sentences, [(work, self.config, start, name) for name, start in pairs.items()]
-        )
+        arguments = [(work, self.config, start, name) for name, start in pairs.items()]
+        cards = run_side_by_side(train_on_sentences, arguments, self.config.num_processes)
         write_json(work.models / SEQUENCE_FILE, {group: list(members) for group, members in nets.items()})
         by_name = dict(zip(pairs, cards, strict=True))
         return {

@@ -32,7 +32,14 @@ from asr_kd.errors import ConfigError, ShardError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
-from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, train_net, trained_before
+from asr_kd.stages.nets import (
+    NetConfig,
+    NetTraining,
+    discard_models,
+    nets_at_a_time,
+    train_net,
+    trained_before,
+)
 from asr_kd.stages.teachers import spread
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
@@ -249,7 +256,7 @@ class StudentStage(Stage):
             )
             for (name, net), start in zip(self.nets.items(), starts, strict=False)
         ]
-        cards = run_side_by_side(train_student, arguments)
+        cards = run_side_by_side(train_student, arguments, nets_at_a_time(self.nets.values()))
         return {"dev frame accuracy": spread(cards)}
 
 

@@ -13,7 +13,7 @@ from asr_kd.am.checkpoint import ModelCard
 from asr_kd.atomic import write_json
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Stage, WorkDir
-from asr_kd.stages.nets import NetConfig, discard_models, train_hard_together
+from asr_kd.stages.nets import NetConfig, discard_models, nets_at_a_time, train_hard_together
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
 
@@ -139,7 +139,8 @@ def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
 
 def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> list[ModelCard]:
     groups = [{name: nets[name] for name in names} for names in _groups(nets)]
-    trained = run_side_by_side(train_hard_together, [(work, group, search_path) for group in groups])
+    arguments = [(work, group, search_path) for group in groups]
+    trained = run_side_by_side(train_hard_together, arguments, nets_at_a_time(nets.values()))
     cards = {
         name: card
         for group, of_group in zip(groups, trained, strict=True)

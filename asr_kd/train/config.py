@@ -30,6 +30,8 @@ class TrainConfig(BaseModel):
             It changes nothing about the net, so it is no part of what identifies one.
         together: Train teachers, baselines and controls that differ in their seeds alone in step with each
             other, with their products done as one; it changes nothing but rounding.
+        num_processes: Nets of a stage that train at a time, each in a process; None: one a core, one after
+            the other on a GPU. More of them want more memory. It is no part of what identifies a net either.
         device: ``auto`` takes a GPU where there is one.
     """
 
@@ -48,6 +50,7 @@ class TrainConfig(BaseModel):
     patience: int | None = Field(None, ge=1)
     checkpoint_seconds: float = Field(300.0, ge=0, exclude=True)
     together: bool = Field(False, exclude=True)
+    num_processes: int | None = Field(None, ge=1, exclude=True)
     device: str = "auto"
 
     def rate(self, step: int, num_steps: int) -> float:

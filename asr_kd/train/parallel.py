@@ -39,14 +39,16 @@ def run_side_by_side(
     Args:
         function: Of a module's top level; it and its arguments are sent to the processes.
         arguments: One tuple a call.
-        jobs: Calls at a time; None takes :func:`default_jobs`, 1 stays in this process.
+        jobs: Calls at a time; None takes :func:`default_jobs`, 1 stays in this process, as ranks do.
 
     Returns:
         The results in the order of the arguments.
     """
     if (farm := cluster()) is not None:
         return farm.run(function, arguments, with_gpu=True)
-    jobs = default_jobs(len(arguments)) if jobs is None else min(jobs, len(arguments))
+    if jobs is None or distributed.world_size() > 1:
+        jobs = default_jobs(len(arguments))
+    jobs = min(jobs, len(arguments))
     if jobs <= 1:
         return [function(*each) for each in arguments]
     threads = max(1, usable_cores() // jobs)

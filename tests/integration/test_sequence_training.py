@@ -20,7 +20,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SUPPORT = REPOSITORY / "tests" / "support"
 PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 SEQUENCE = (
-    "sequence={count: 1, lattices: {acoustic_scale: 0.3}, train: {learning_rate: 0.001, batch_size: 512}}"
+    "sequence={count: 1, num_processes: 1, lattices: {acoustic_scale: 0.3, num_processes: 1}, "
+    "train: {learning_rate: 0.001, batch_size: 512}}"
 )
 
 

@@ -13,7 +13,7 @@ from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
 from asr_kd.stages.images.ensemble import transfer_splits
 from asr_kd.stages.images.teachers import image_net
-from asr_kd.stages.nets import NetConfig, discard_models
+from asr_kd.stages.nets import NetConfig, discard_models, nets_at_a_time
 from asr_kd.stages.overrides import updated
 from asr_kd.stages.student import StudentConfig, train_student
 from asr_kd.train.config import TrainConfig
@@ -143,5 +143,5 @@ class ImageStudentsStage(Stage):
                 name = student.model_name(index)
                 folders = (work.models / name, work.training / name)
                 arguments.append((work.shards, student, net, *folders, expected, splits))
-        cards = run_side_by_side(train_student, arguments)
+        cards = run_side_by_side(train_student, arguments, nets_at_a_time(map(self.net, self.students)))
         return {"models": len(cards)}

@@ -12,7 +12,15 @@ from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import PIXELS, ImageCorpus
-from asr_kd.stages.nets import NetConfig, NetTraining, WindowConfig, discard_models, train_net, trained_before
+from asr_kd.stages.nets import (
+    NetConfig,
+    NetTraining,
+    WindowConfig,
+    discard_models,
+    nets_at_a_time,
+    train_net,
+    trained_before,
+)
 from asr_kd.stages.teachers import spread, teacher_name
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.parallel import run_side_by_side
@@ -75,8 +83,10 @@ class ImageTeachersStage(Stage):
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train what is not trained yet."""
-        arguments = [(work, net, name, self.config.max_shift) for name, net in self.config.nets().items()]
-        return {"dev accuracy": spread(run_side_by_side(train_on_images, arguments))}
+        nets = self.config.nets()
+        arguments = [(work, net, name, self.config.max_shift) for name, net in nets.items()]
+        cards = run_side_by_side(train_on_images, arguments, nets_at_a_time(nets.values()))
+        return {"dev accuracy": spread(cards)}
 
 
 def train_on_images(work: WorkDir, net_config: NetConfig, name: str, max_shift: int) -> ModelCard:

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from asr_kd.errors import ModelError
+from asr_kd.stages.nets import NetConfig, nets_at_a_time
+from asr_kd.train import distributed
+from asr_kd.train.config import TrainConfig
 from asr_kd.train.parallel import default_jobs, run_side_by_side, usable_cores
 
 
@@ -28,6 +31,20 @@ def test_results_keep_their_order_and_processes_share_the_cores() -> None:
 
 def test_one_job_stays_in_this_process() -> None:
     assert {result[1] for result in run_side_by_side(_facts, [(1,), (2,)], jobs=1)} == {os.getpid()}
+
+
+def test_a_rank_trains_in_its_own_process_whatever_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    assert {result[1] for result in run_side_by_side(_facts, [(1,), (2,)], jobs=2)} == {os.getpid()}
+
+
+def test_the_fewest_processes_that_a_net_asks_for() -> None:
+    nets = [NetConfig(train=TrainConfig(num_processes=number)) for number in (None, 3, 2)]
+    assert nets_at_a_time(nets) == 2
+    assert nets_at_a_time(nets[:1]) is None
+    assert nets_at_a_time([]) is None
+    # It is no part of a net: a work folder's models stay valid.
+    assert nets[0].model_dump() == nets[1].model_dump()
 
 
 def test_error_of_a_net_keeps_its_line() -> None:
