@@ -52,6 +52,17 @@ def test_error_of_a_net_keeps_its_line() -> None:
         run_side_by_side(_fail, [(1,), (2,), (3,)], jobs=2)
 
 
+@pytest.mark.parametrize(
+    ("cores", "nets", "jobs"), [(2, 1, 1), (2, 2, 2), (2, 3, 3), (2, 5, 3), (2, 10, 2), (4, 5, 5), (8, 5, 5)]
+)
+def test_no_core_waits_for_the_last_nets(
+    monkeypatch: pytest.MonkeyPatch, cores: int, nets: int, jobs: int
+) -> None:
+    monkeypatch.setattr("asr_kd.train.parallel.usable_cores", lambda: cores)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert default_jobs(nets) == jobs
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process cannot be bound to a core here")
 def test_a_process_bound_to_a_core_trains_one_net_at_a_time() -> None:
     before = os.sched_getaffinity(0)
