@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-# Some microseconds, about as long as a quiet core needs for its part of a small product. GNU's own 300,000
-# use up the turn that the scheduler gives, so that on busy cores a net of few units became thirty times
-# slower (benchmarks/shared_machine.py).
-_SPINS = "1000"
+# Some microseconds, about what a quiet core needs for its part of a small product: with a thousand, nets
+# were up to a tenth slower there. GNU's own 300,000 use up the turn that the scheduler gives, so that on busy
+# cores a net of few units became twenty times slower (benchmarks/README.md, Threads beside busy processes).
+_SPINS = "3000"
 
 
 def let_waiting_threads_sleep() -> None:

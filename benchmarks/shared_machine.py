@@ -1,8 +1,8 @@
 """Training with all cores, alone and beside busy processes, by how long waiting threads spin.
 
-``python benchmarks/shared_machine.py [--shapes 2x128 4x512] [--busy 0 2] [--spins default 1000 passive]``
+``python benchmarks/shared_machine.py [--shapes 2x128 4x512] [--busy 0 2] [--spins default 1000 3000]``
 
-``default`` is what GNU's OpenMP does by itself, a number is ``GOMP_SPINCOUNT`` (``asr-kd`` sets 1000),
+``default`` is what GNU's OpenMP does by itself, a number is ``GOMP_SPINCOUNT`` (``asr-kd`` sets 3000),
 ``passive`` is ``OMP_WAIT_POLICY``. Frames a second of the clock, for waiting is what is measured; the
 settings take turns.
 """
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shapes", nargs="+", default=["2x128", "4x512"])
     parser.add_argument("--busy", type=int, nargs="+", default=[0, os.cpu_count() or 1])
-    parser.add_argument("--spins", nargs="+", default=["default", "1000", "passive"])
+    parser.add_argument("--spins", nargs="+", default=["default", "1000", "3000"])
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
