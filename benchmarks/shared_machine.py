@@ -16,11 +16,9 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-BATCH, STEPS = 256, 16
+BATCH = 256
 BUSY_LOOP = "while True: pass"
 
 
@@ -65,26 +63,14 @@ def _run(shape: str, spins: str, seconds: float) -> float:
 
 
 def _frames_per_second(shape: str, seconds: float) -> float:
-    """Train epochs of ``STEPS`` batches until the time is over; the first is not counted."""
+    """Train one short training after the other until the time is over; the first is not counted."""
     # Here, because the process that starts the others must not wait for torch.
-    from train_step import DIM, NUM_SENONES, WINDOW, Memory, made_utterances
+    from side_by_side import train_one
 
-    from asr_kd.am.dnn import Dnn, DnnConfig
-    from asr_kd.train.config import TrainConfig
-    from asr_kd.train.loop import cross_entropy, fit
-
-    layers, units = map(int, shape.split("x"))
-    net = Dnn(DIM, WINDOW.width, NUM_SENONES, DnnConfig(hidden_layers=layers, units=units))
-    utterances = made_utterances(BATCH * STEPS)
-    config = TrainConfig(epochs=1, batch_size=BATCH, device="cpu")
-    source, dev = Memory(utterances, BATCH), Memory(utterances[:1], BATCH)
-    frames, start = -BATCH * STEPS, time.monotonic()
-    while frames <= 0 or time.monotonic() - start < seconds:
-        if not frames:
-            start = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            fit(net, source, dev, cross_entropy, config, Path(folder), seed=1)
-        frames += BATCH * STEPS
+    train_one(1, shape, BATCH, 1)
+    frames, start = 0, time.monotonic()
+    while time.monotonic() - start < seconds:
+        frames += train_one(1, shape, BATCH, 1)
     return frames / (time.monotonic() - start)
 
 

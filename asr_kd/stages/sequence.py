@@ -44,7 +44,7 @@ class SequenceConfig(Settings):
         model: What the nets have differently here: no dropout, which would blur the paths.
         train: What they train with differently from this stage's own settings: 3 epochs of AdamW at 5e-5,
             4,096 frames a step, no early stopping.
-        num_processes: Nets that learn at a time; None: one a core.
+        num_processes: Nets that learn at a time; None: about one a core.
     """
 
     criterion: Criterion = "smbr"

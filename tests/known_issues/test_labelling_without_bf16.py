@@ -34,7 +34,7 @@ def test_shards_name_the_precision_that_was_taken(tmp_path: Path, monkeypatch: p
         ("bf16", False, "bf16", True),
     ):
         monkeypatch.setattr("asr_kd.am.device.has_native_bf16", lambda device, native=native: native)
-        settings = (*small, "ensemble.num_processes=1", f"ensemble.precision={wanted}")
+        settings = (*small, f"ensemble.precision={wanted}")
         overrides = [part for each in settings for part in ("--set", each)]
         command = ["run", str(recipe), "--work", str(tmp_path / "work"), "--to-stage", "ensemble"]
         again = ["--from-stage", "ensemble", "--force"] if (tmp_path / "work").exists() else []
