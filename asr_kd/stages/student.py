@@ -284,7 +284,7 @@ def train_student(
 
     Raises:
         ShardError: When the shards were made for something else, naming the field.
-        ConfigError: When the net to start from is not given or has another shape.
+        ConfigError: When the net to start from is not given, has another shape, or other inputs and outputs.
         ModelError: When it is not there.
     """
     if config.start == "teacher" and start is None:
@@ -292,6 +292,7 @@ def train_student(
     shard_set = open_shard_set(shards, {**_expected_fields(net_config), **(expected or {})})
     header = shard_set.header
     temperature = config.temperature or header.temperature
+    card = _new_card(header, net_config)
     identity: dict[str, Any] = {
         "header": header.model_dump(mode="json"),
         "net": net_config.model_dump(mode="json"),
@@ -305,6 +306,7 @@ def train_student(
     start_net = None
     if start is not None:
         begun = load_model(start)
+        _check_start(begun.card, card, start)
         start_net, facts["started_from"], identity["weights"] = begun.net, start.name, begun.fingerprint
     trained_as = fingerprint({**identity, "loss": loss_settings, "splits": learnt})
     return trained_before(folder, trained_as) or train_net(
@@ -312,7 +314,7 @@ def train_student(
             folder,
             training,
             net_config,
-            _new_card(header, net_config),
+            card,
             trained_as,
             _source(shard_set, config, net_config, config.epoch_splits(learnt)),
             _source(shard_set, config, net_config, ["dev"], _DEV_BATCH),
@@ -321,6 +323,32 @@ def train_student(
             start=start_net,
         )
     )
+
+
+def _check_start(begun: ModelCard, card: ModelCard, folder: Path) -> None:
+    """Raise unless the weights to begin with read the student's features and tell its senones apart.
+
+    Layers of the same shape are not enough: outputs of another tree, or inputs of another frontend, would
+    train, and begin worse than random weights do.
+    """
+    facts = (
+        ("other features", begun.frontend.fingerprint, card.frontend.fingerprint),
+        (
+            "another context window",
+            [begun.window_left, begun.window_right],
+            [card.window_left, card.window_right],
+        ),
+        ("another senone tree", begun.tree_fingerprint, card.tree_fingerprint),
+    )
+    for what, got, expected in facts:
+        if got != expected:
+            raise ConfigError(
+                f"the net to start from has {what} than the shards",
+                where=folder,
+                expected=expected,
+                got=got,
+                hint="start from a net that was trained on the alignment and features of these shards",
+            )
 
 
 def _expected_fields(net: NetConfig) -> dict[str, object]:

@@ -36,6 +36,12 @@ DIFFERENT_TEACHERS = (
     "teachers.variants=[{}, {frontend: {name: mfcc, options: {sampling_rate: 8000}}, "
     "model: {options: {units: 24}}, window: {left: 3, right: 3}, data_share: 0.7}]"
 )
+STRANGERS: dict[str, dict[str, object]] = {
+    "another senone tree": {"tree_fingerprint": "another"},
+    "another context window": {"window_left": 10, "window_right": 15},
+    "other features": {"frontend": {"fingerprint": "another"}},
+}
+"""What makes a net of the right shape no beginning for a student."""
 
 
 def _pipeline(work: Path, *overrides: str) -> Pipeline:
@@ -310,3 +316,17 @@ def test_students_begin_with_the_weights_of_teachers_in_turn(work: Path, tmp_pat
     teacher = work / "models" / "teacher-01"
     with pytest.raises(ConfigError, match="the net to start from has other layers; expected"):
         train_student(work / "shards", recipe.student, narrow, out, tmp_path / "training", start=teacher)
+    for what, fact in STRANGERS.items():
+        stranger = shutil.copytree(teacher, tmp_path / what)
+        card = json.loads((stranger / "model.json").read_text(encoding="utf-8"))
+        changed = {key: {**card[key], **new} if isinstance(new, dict) else new for key, new in fact.items()}
+        (stranger / "model.json").write_text(json.dumps({**card, **changed}), encoding="utf-8")
+        with pytest.raises(ConfigError, match=f"the net to start from has {what} than the shards; expected"):
+            train_student(
+                work / "shards",
+                recipe.student,
+                recipe.student_net(),
+                out,
+                tmp_path / "training",
+                start=stranger,
+            )
