@@ -136,7 +136,7 @@ def train_hard_together(
         return shared[key].reseeded(config.seed)
 
     for name, config in nets.items():
-        trained_as = fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
+        trained_as = _hard_trained_as(work, config)
         if (card := trained_before(work.models / name, trained_as)) is not None:
             cards[name] = card
             continue
@@ -151,6 +151,15 @@ def train_hard_together(
         )
     cards |= zip(trainings, train_nets(list(trainings.values())), strict=True)
     return [cards[name] for name in nets]
+
+
+def trained_hard_before(work: WorkDir, config: NetConfig, name: str) -> ModelCard | None:
+    """Return the card of a net that :func:`train_hard` would skip, or None."""
+    return trained_before(work.models / name, _hard_trained_as(work, config))
+
+
+def _hard_trained_as(work: WorkDir, config: NetConfig) -> str:
+    return fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
 
 
 def trained_before(folder: Path, trained_as: str) -> ModelCard | None:

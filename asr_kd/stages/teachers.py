@@ -13,7 +13,13 @@ from asr_kd.am.checkpoint import ModelCard
 from asr_kd.atomic import write_json
 from asr_kd.fingerprint import fingerprint
 from asr_kd.stages.base import Stage, WorkDir
-from asr_kd.stages.nets import NetConfig, discard_models, nets_at_a_time, train_hard_together
+from asr_kd.stages.nets import (
+    NetConfig,
+    discard_models,
+    nets_at_a_time,
+    train_hard_together,
+    trained_hard_before,
+)
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
 
@@ -138,14 +144,16 @@ def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
 
 
 def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> list[ModelCard]:
-    groups = [{name: nets[name] for name in names} for names in _groups(nets)]
-    arguments = [(work, group, search_path) for group in groups]
-    trained = run_side_by_side(train_hard_together, arguments, nets_at_a_time(nets.values()))
+    # Left out before the work is shared out: the number of nets at a time depends on how many there are.
     cards = {
-        name: card
-        for group, of_group in zip(groups, trained, strict=True)
-        for name, card in zip(group, of_group, strict=True)
+        name: card for name, net in nets.items() if (card := trained_hard_before(work, net, name)) is not None
     }
+    new = {name: net for name, net in nets.items() if name not in cards}
+    groups = [{name: new[name] for name in names} for names in _groups(new)]
+    arguments = [(work, group, search_path) for group in groups]
+    trained = run_side_by_side(train_hard_together, arguments, nets_at_a_time(new.values()))
+    for group, of_group in zip(groups, trained, strict=True):
+        cards |= zip(group, of_group, strict=True)
     return [cards[name] for name in nets]
 
 

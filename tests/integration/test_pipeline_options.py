@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.nets import hard_source
 from asr_kd.stages.student import train_student
+from asr_kd.train.parallel import run_side_by_side
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
@@ -330,3 +332,21 @@ def test_students_begin_with_the_weights_of_teachers_in_turn(work: Path, tmp_pat
                 tmp_path / "training",
                 start=stranger,
             )
+
+
+def test_teachers_that_are_there_are_no_work_to_share_out(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who finds one of five has four to train: on two cores two rounds of two, not three nets and then one.
+    shared_out: list[int] = []
+
+    def count(
+        function: Callable[..., object], arguments: Sequence[tuple[object, ...]], jobs: int | None
+    ) -> list:
+        shared_out.append(len(arguments))
+        return run_side_by_side(function, arguments, jobs)
+
+    monkeypatch.setattr("asr_kd.stages.teachers.run_side_by_side", count)
+    for wanted in (1, 3):
+        _pipeline(work, f"teachers.count={wanted}").run("teachers", "teachers")
+    assert shared_out == [1, 2]
