@@ -116,16 +116,15 @@ def train_hard(work: WorkDir, config: NetConfig, name: str, search_path: Path | 
     Returns:
         The model's card, with its training in ``provenance``.
     """
-    (card,) = train_hard_together(work, {name: config}, search_path)
+    if (card := trained_hard_before(work, config, name)) is None:
+        (card,) = train_hard_together(work, {name: config}, search_path)
     return card
 
 
 def train_hard_together(
     work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None
 ) -> list[ModelCard]:
-    """Do what :func:`train_hard` does for nets that differ in their seeds alone, in step with each other."""
-    cards: dict[str, ModelCard] = {}
-    trainings: dict[str, NetTraining] = {}
+    """Train nets that differ in their seeds alone in step, as :func:`train_hard` does; skip none."""
     # By split, draw and fold: frames are in memory once.
     shared: dict[tuple[str, int | None, LeftOut | None], StoreSource] = {}
 
@@ -135,22 +134,20 @@ def train_hard_together(
             shared[key] = hard_source(work, config, split, share)
         return shared[key].reseeded(config.seed)
 
-    for name, config in nets.items():
-        trained_as = _hard_trained_as(work, config)
-        if (card := trained_before(work.models / name, trained_as)) is not None:
-            cards[name] = card
-            continue
-        trainings[name] = NetTraining(
-            work.models / name,
-            work.training / name,
-            config,
-            new_card(work, config, search_path),
-            trained_as,
-            source("train", config, config.data_share),
-            source("dev", config, 1.0),
-        )
-    cards |= zip(trainings, train_nets(list(trainings.values())), strict=True)
-    return [cards[name] for name in nets]
+    return train_nets(
+        [
+            NetTraining(
+                work.models / name,
+                work.training / name,
+                config,
+                new_card(work, config, search_path),
+                _hard_trained_as(work, config),
+                source("train", config, config.data_share),
+                source("dev", config, 1.0),
+            )
+            for name, config in nets.items()
+        ]
+    )
 
 
 def trained_hard_before(work: WorkDir, config: NetConfig, name: str) -> ModelCard | None:
