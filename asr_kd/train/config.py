@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from asr_kd.am.device import WantedPrecision, usable_device, usable_precision
 
@@ -17,10 +17,12 @@ class TrainConfig(BaseModel):
     Attributes:
         epochs: Passes over all frames.
         batch_size: Frames in a step.
-        learning_rate: Of AdamW at its peak.
+        optimiser: ``adamw``, or ``muon`` for the hidden layers' weights beside AdamW for the rest: a longer
+            step, which pays where batches are large (:mod:`asr_kd.train.optimiser`).
+        learning_rate: Of the optimiser at its peak.
         schedule: ``cosine`` decays to zero over all epochs; ``constant`` stays at the peak.
         warmup_share: Share of all steps in which the rate rises linearly from zero.
-        weight_decay: AdamW's decoupled decay.
+        weight_decay: Decoupled decay.
         max_gradient_norm: Longer gradients are scaled down to it; 0 for never.
         max_weight_norm: Longest vector of a unit's incoming weights, kept after every step; 0 for any.
         precision: ``auto`` takes bfloat16 autocast where the processor multiplies it natively.
@@ -39,6 +41,7 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(12, ge=1)
     batch_size: int = Field(512, ge=1)
+    optimiser: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_share: float = Field(0.05, ge=0, lt=1)
@@ -52,6 +55,14 @@ class TrainConfig(BaseModel):
     together: bool = Field(False, exclude=True)
     num_processes: int | None = Field(None, ge=1, exclude=True)
     device: str = "auto"
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave AdamW out, so that nets from before there was a choice stay as they are."""
+        settings: dict[str, Any] = handler(self)
+        if settings.get("optimiser") == "adamw":
+            del settings["optimiser"]
+        return settings
 
     def rate(self, step: int, num_steps: int) -> float:
         """Return the learning rate of a step (counted from 0) of ``num_steps``."""

@@ -23,6 +23,7 @@ from asr_kd.train.config import TrainConfig
 from asr_kd.train.cross_entropy import hard_cross_entropy
 from asr_kd.train.log import EpochLog
 from asr_kd.train.observer import Observer
+from asr_kd.train.optimiser import make_optimiser
 
 # Ranks agree on a checkpoint every so many steps, for that costs them a message.
 _STEPS_BETWEEN_WORDS = 20
@@ -126,9 +127,7 @@ class Trainer:
         self.seed = seed
         self.name = name
         self.num_steps = config.epochs * train.batches_per_epoch
-        self.optimiser = torch.optim.AdamW(
-            net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimiser = make_optimiser(net, config)
         self.result = FitResult()
         self.epoch, self.batch = 0, 0
         self.sums: dict[str, Tensor] = {}
@@ -238,14 +237,11 @@ class Trainer:
 
     def _update(self, rate: float, parts: Parts) -> dict[str, Tensor]:
         """Update the weights from their gradients, and return what to log of the step."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         limit = self.config.max_gradient_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
-        self.optimiser.step()
+        self.optimiser.step(rate)
         if self.config.max_weight_norm:
             limit_weight_norms(self.net, self.config.max_weight_norm)
-        self.optimiser.zero_grad(set_to_none=True)
         return _mean_over_ranks({**parts, "gradient_norm": norm})
 
     def autocast(self) -> torch.autocast:

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -79,6 +79,7 @@ def run(
     pool_frames: int = 1_000_000,
     checkpoint_seconds: float = 1e9,
     device: str = "cpu",
+    optimiser: Literal["adamw", "muon"] = "adamw",
 ) -> tuple[nn.Module, FitResult, list[dict[str, float]]]:
     """Train, resuming from ``folder``.
 
@@ -92,6 +93,7 @@ def run(
         pool_frames: Of the source.
         checkpoint_seconds: Between checkpoints.
         device: To train on.
+        optimiser: To train with.
 
     Returns:
         The net, the result, and for each step loss, its parts and the gradient's norm.
@@ -102,6 +104,7 @@ def run(
         learning_rate=0.01,
         precision="fp32",
         device=device,
+        optimiser=optimiser,
         checkpoint_seconds=checkpoint_seconds,
     )
     calls = 0

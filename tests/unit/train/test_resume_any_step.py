@@ -41,6 +41,13 @@ def test_resumes_bit_equal_from_any_step(tmp_path: Path, name: str, pool_frames:
         _assert_same(whole, resumed)
 
 
+def test_muon_resumes_bit_equal(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", "soft", epochs=1, optimiser="muon")
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", "soft", die_at=6, epochs=1, optimiser="muon", checkpoint_seconds=0)
+    _assert_same(whole, run(tmp_path / "broken", "soft", epochs=1, optimiser="muon"))
+
+
 def test_steps_after_the_last_checkpoint_are_done_again(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", "hard")
     with pytest.raises(Killed):  # The only checkpoint is that of the first epoch's end.
