@@ -15,7 +15,7 @@ from asr_kd.progress import Meter
 from asr_kd.train import distributed
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.log import EpochLog, TensorBoardLog
-from asr_kd.train.speed import matmul_flops, training_flop_per_frame
+from asr_kd.train.speed import MatmulPeak, training_flop_per_frame
 
 _STEPS_BETWEEN_ROWS = 50
 _SECONDS_BEFORE_PEAK = 5.0
@@ -42,8 +42,7 @@ class Observer:
         meter: Meter,
         step: int,
     ) -> None:
-        self._device = device
-        self._dtype = config.autocast_dtype() or torch.float32
+        self._peak = MatmulPeak(device.type, config.autocast_dtype() or torch.float32)
         self._meter = meter
         self._log = TensorBoardLog(folder, step) if distributed.is_first() else None
         self._flop = training_flop_per_frame(net)
@@ -107,7 +106,7 @@ class Observer:
         scalars |= {"learning_rate": rate, "frames_per_second": speed}
         self._note = f"loss {scalars['loss']:.3f}"
         if self._flop and now - self._start > _SECONDS_BEFORE_PEAK:
-            peak = matmul_flops(self._device.type, self._dtype) * distributed.world_size()
+            peak = self._peak.flops() * distributed.world_size()
             scalars["share_of_matmul_peak"] = speed * self._flop / peak
             self._note += f", {100 * scalars['share_of_matmul_peak']:.0f} % of the matmul peak"
         log.write_step(step, scalars)

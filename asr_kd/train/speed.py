@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import math
 import time
 from collections.abc import Callable
 
@@ -13,6 +13,7 @@ from asr_kd.am.dnn import matmul_flop_per_frame
 
 _SIZES = {"cpu": 1024, "cuda": 8192}
 _REPEATS = 3
+_SECONDS_BETWEEN_PEAKS = 60.0
 
 
 def training_flop_per_frame(net: nn.Module) -> int:
@@ -31,10 +32,27 @@ def training_flop_per_frame(net: nn.Module) -> int:
     return 3 * matmul_flop_per_frame(net) - 2 * linear[0].in_features * linear[0].out_features
 
 
-@functools.cache
-def matmul_flops(device: str, dtype: torch.dtype) -> float:
-    """Return what :func:`measured_matmul_flops` gave, once a process; it takes below 0.3 s."""
-    return measured_matmul_flops(device, dtype)
+class MatmulPeak:
+    """The highest rate that :func:`measured_matmul_flops` has given so far.
+
+    It is measured again every minute, for below 0.3 s: others may have used the machine the last time.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        dtype: Of the factors.
+        clock: Seconds.
+    """
+
+    def __init__(self, device: str, dtype: torch.dtype, clock: Callable[[], float] = time.monotonic) -> None:
+        self._device, self._dtype, self._clock = device, dtype, clock
+        self._highest, self._due = 0.0, -math.inf
+
+    def flops(self) -> float:
+        """Return it in FLOP/s."""
+        if (now := self._clock()) >= self._due:
+            self._highest = max(self._highest, measured_matmul_flops(self._device, self._dtype))
+            self._due = now + _SECONDS_BETWEEN_PEAKS
+        return self._highest
 
 
 def measured_matmul_flops(

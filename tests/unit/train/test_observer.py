@@ -13,10 +13,11 @@ from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.data.windows import Batch
 from asr_kd.progress import Meter
 from asr_kd.train import observer as observing
+from asr_kd.train import speed
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.log import EpochLog
 from asr_kd.train.observer import Observer
-from asr_kd.train.speed import matmul_flops, training_flop_per_frame
+from asr_kd.train.speed import MatmulPeak, measured_matmul_flops, training_flop_per_frame
 
 CPU = torch.device("cpu")
 
@@ -66,7 +67,7 @@ def test_share_of_the_peak_is_shown_once_training_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observing, "_SECONDS_BEFORE_PEAK", 0.0)
-    monkeypatch.setattr(observing, "matmul_flops", lambda device, dtype: 1e6)
+    monkeypatch.setattr(speed, "measured_matmul_flops", lambda device, dtype: 1e6)
     _observe(tmp_path, 50)
     seen = _scalars(tmp_path)
     frames_per_second = seen["step/frames_per_second"][0][1]
@@ -77,4 +78,16 @@ def test_flop_of_a_frame_by_hand() -> None:
     # 12 -> 16 -> 16 -> 6: 2 (192 + 256 + 96) forward, three times that, less the input's gradient 2 * 192.
     assert training_flop_per_frame(Dnn(3, 4, 6, DnnConfig(hidden_layers=2, units=16))) == 3 * 1088 - 384
     assert training_flop_per_frame(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Linear(4, 6))) == 0
-    assert matmul_flops("cpu", torch.float32) > 1e8
+    assert measured_matmul_flops("cpu", torch.float32) > 1e8
+
+
+def test_the_peak_is_measured_again_and_the_highest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The machine is busy the first time, free the second, and busy again.
+    rates = iter([1e9, 3e9, 2e9])
+    monkeypatch.setattr(speed, "measured_matmul_flops", lambda device, dtype: next(rates))
+    now = 0.0
+    peak = MatmulPeak("cpu", torch.float32, lambda: now)
+    seen = []
+    for now in (0.0, 59.0, 61.0, 100.0, 122.0):  # noqa: B007  # the clock reads it
+        seen.append(peak.flops())
+    assert seen == [1e9, 1e9, 3e9, 3e9, 3e9]
