@@ -31,7 +31,7 @@ from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.in_order import map_in_order
 from asr_kd.stages.labelling import GPU_THREADS, packing
-from asr_kd.stages.student import DistillationLoss, StudentConfig
+from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import Loss, cross_entropy, fit
 from asr_kd.train.speed import measured_matmul_flops, training_flop_per_frame

@@ -26,7 +26,8 @@ from asr_kd.stages.images.score import ImageScoreStage
 from asr_kd.stages.provenance import describe_run
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import RESULTS_FILE, ScoreStage
-from asr_kd.stages.student import StudentStage, train_student
+from asr_kd.stages.student import StudentStage
+from asr_kd.stages.student_training import StudentPlan, train_student
 from asr_kd.sweep import TUNED_SPLIT, parse_grid, run_sweep
 from asr_kd.train import distributed
 from asr_kd.train.launcher import LauncherName, launcher
@@ -157,10 +158,9 @@ def train_student_command(
     settings = load_recipe(find_recipe(recipe), profile, overrides or [])
     net = settings.student_net()
     net = net if seed is None else net.model_copy(update={"seed": seed})
+    training = out.parent / f"{out.name}-training"
     with distributed.process_group():
-        card = train_student(
-            shards, settings.student, net, out, out.parent / f"{out.name}-training", start=start
-        )
+        card = train_student(StudentPlan(shards, settings.student, net, out, training, start=start))
         if not distributed.is_first():
             return
     print(f"dev frame accuracy {100 * card.provenance['dev_frame_accuracy']:.2f} %, model in {out}")

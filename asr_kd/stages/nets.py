@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -33,6 +33,8 @@ from asr_kd.train.checkpoint import discard_checkpoints
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import FitResult, Loss, Trainer, cross_entropy
 from asr_kd.train.together import fit_together
+
+Name = TypeVar("Name")
 
 _DEV_BATCH = 2048
 _POOL_FRAMES = 4_000_000
@@ -168,6 +170,27 @@ def trained_before(folder: Path, trained_as: str) -> ModelCard | None:
         return None
     say(f"{folder.name}: trained before, skipped")
     return card
+
+
+def fill_in(
+    names: Iterable[Name],
+    before: Callable[[Name], ModelCard | None],
+    train: Callable[[Sequence[Name]], Sequence[ModelCard]],
+) -> list[ModelCard]:
+    """Train the nets that are not there yet, and return the cards of all.
+
+    Those that are there are left out before the work is shared out, for how many are trained at a time
+    depends on how many there are.
+
+    Args:
+        names: The nets'.
+        before: Returns the card of a net that is there, or None.
+        train: Trains nets and returns their cards in the same order.
+    """
+    found = {name: before(name) for name in names}
+    missing = [name for name, card in found.items() if card is None]
+    trained = dict(zip(missing, train(missing), strict=True))
+    return [card or trained[name] for name, card in found.items()]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from asr_kd.stages.overrides import updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
 from asr_kd.stages.sequence import SequenceConfig
-from asr_kd.stages.student import StudentConfig
+from asr_kd.stages.student_loss import StudentConfig
 from asr_kd.stages.unknown_words import LexiconConfig
 from asr_kd.train.config import TrainConfig
 

@@ -16,6 +16,7 @@ from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.nets import (
     NetConfig,
     discard_models,
+    fill_in,
     nets_at_a_time,
     train_hard_together,
     trained_hard_before,
@@ -144,17 +145,17 @@ def _settings(nets: Mapping[str, NetConfig]) -> dict[str, Any]:
 
 
 def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path | None) -> list[ModelCard]:
-    # Left out before the work is shared out: the number of nets at a time depends on how many there are.
-    cards = {
-        name: card for name, net in nets.items() if (card := trained_hard_before(work, net, name)) is not None
-    }
-    new = {name: net for name, net in nets.items() if name not in cards}
-    groups = [{name: new[name] for name in names} for names in _groups(new)]
-    arguments = [(work, group, search_path) for group in groups]
-    trained = run_side_by_side(train_hard_together, arguments, nets_at_a_time(new.values()))
-    for group, of_group in zip(groups, trained, strict=True):
-        cards |= zip(group, of_group, strict=True)
-    return [cards[name] for name in nets]
+    def train(names: Sequence[str]) -> Sequence[ModelCard]:
+        new = {name: nets[name] for name in names}
+        groups = [{name: new[name] for name in group} for group in _groups(new)]
+        arguments = [(work, group, search_path) for group in groups]
+        trained = run_side_by_side(train_hard_together, arguments, nets_at_a_time(new.values()))
+        cards: dict[str, ModelCard] = {}
+        for group, of_group in zip(groups, trained, strict=True):
+            cards |= zip(group, of_group, strict=True)
+        return [cards[name] for name in names]
+
+    return fill_in(nets, lambda name: trained_hard_before(work, nets[name], name), train)
 
 
 def _groups(nets: Mapping[str, NetConfig]) -> list[list[str]]:

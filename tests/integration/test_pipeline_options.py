@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from asr_kd.report.results import Provenance, read_results
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.nets import hard_source
-from asr_kd.stages.student import train_student
+from asr_kd.stages.student_training import StudentPlan, train_student
 from asr_kd.train.parallel import run_side_by_side
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -312,31 +313,23 @@ def test_students_begin_with_the_weights_of_teachers_in_turn(work: Path, tmp_pat
             torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
     recipe = load_recipe(work.parent / "work-recipe", overrides=[*BASE, "student.start=teacher"])
     out = tmp_path / "elsewhere"
+    plan = StudentPlan(work / "shards", recipe.student, recipe.student_net(), out, tmp_path / "training")
     with pytest.raises(ConfigError, match=r"student\.start: no teacher to start from; give --start MODEL"):
-        train_student(work / "shards", recipe.student, recipe.student_net(), out, tmp_path / "training")
+        train_student(plan)
     narrow = recipe.student_net().model_copy(update={"model": ArchitectureConfig(options={"units": 7})})
     teacher = work / "models" / "teacher-01"
     with pytest.raises(ConfigError, match="the net to start from has other layers; expected"):
-        train_student(work / "shards", recipe.student, narrow, out, tmp_path / "training", start=teacher)
+        train_student(replace(plan, net=narrow, start=teacher))
     for what, fact in STRANGERS.items():
         stranger = shutil.copytree(teacher, tmp_path / what)
         card = json.loads((stranger / "model.json").read_text(encoding="utf-8"))
         changed = {key: {**card[key], **new} if isinstance(new, dict) else new for key, new in fact.items()}
         (stranger / "model.json").write_text(json.dumps({**card, **changed}), encoding="utf-8")
         with pytest.raises(ConfigError, match=f"the net to start from has {what} than the shards; expected"):
-            train_student(
-                work / "shards",
-                recipe.student,
-                recipe.student_net(),
-                out,
-                tmp_path / "training",
-                start=stranger,
-            )
+            train_student(replace(plan, start=stranger))
 
 
-def test_teachers_that_are_there_are_no_work_to_share_out(
-    work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nets_that_are_there_are_no_work_to_share_out(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Who finds one of five has four to train: on two cores two rounds of two, not three nets and then one.
     shared_out: list[int] = []
 
@@ -347,6 +340,12 @@ def test_teachers_that_are_there_are_no_work_to_share_out(
         return run_side_by_side(function, arguments, jobs)
 
     monkeypatch.setattr("asr_kd.stages.teachers.run_side_by_side", count)
+    monkeypatch.setattr("asr_kd.stages.student_training.run_side_by_side", count)
     for wanted in (1, 3):
         _pipeline(work, f"teachers.count={wanted}").run("teachers", "teachers")
+    assert shared_out == [1, 2]
+    _pipeline(work, "teachers.count=3").run("baseline", "ensemble")
+    shared_out.clear()
+    for wanted in (1, 3):
+        _pipeline(work, "teachers.count=3", f"student.count={wanted}").run("student", "student")
     assert shared_out == [1, 2]

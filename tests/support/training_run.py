@@ -21,7 +21,7 @@ from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.data.windows import Batch, ContextWindow
 from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.targets import SOFT_IDS, SOFT_PROBS, SOFT_TAIL
-from asr_kd.stages.student import DistillationLoss, StudentConfig
+from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
 from asr_kd.train import distributed
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import FitResult, Loss, cross_entropy, fit

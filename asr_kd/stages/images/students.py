@@ -13,11 +13,11 @@ from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
 from asr_kd.stages.images.ensemble import transfer_splits
 from asr_kd.stages.images.teachers import image_net
-from asr_kd.stages.nets import NetConfig, discard_models, nets_at_a_time
+from asr_kd.stages.nets import NetConfig, discard_models
 from asr_kd.stages.overrides import updated
-from asr_kd.stages.student import StudentConfig, train_student
+from asr_kd.stages.student_loss import StudentConfig
+from asr_kd.stages.student_training import StudentPlan, train_students
 from asr_kd.train.config import TrainConfig
-from asr_kd.train.parallel import run_side_by_side
 
 
 class ImageStudentConfig(StudentConfig):
@@ -134,7 +134,7 @@ class ImageStudentsStage(Stage):
         """Train what is not trained yet; the shards must be those of this work folder's images."""
         corpus = ImageCorpus.open(work)
         expected = {"tree": corpus.classes_fingerprint, "alignment": corpus.fingerprint}
-        arguments = []
+        plans = []
         for student in self.students:
             splits = transfer_splits(corpus.num_classes, student.only, student.without, student.views)
             for index in range(student.count):
@@ -142,6 +142,5 @@ class ImageStudentsStage(Stage):
                 net = net.model_copy(update={"seed": net.seed + index})
                 name = student.model_name(index)
                 folders = (work.models / name, work.training / name)
-                arguments.append((work.shards, student, net, *folders, expected, splits))
-        cards = run_side_by_side(train_student, arguments, nets_at_a_time(map(self.net, self.students)))
-        return {"models": len(cards)}
+                plans.append(StudentPlan(work.shards, student, net, *folders, expected, splits))
+        return {"models": len(train_students(plans))}

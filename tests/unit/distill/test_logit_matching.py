@@ -18,7 +18,7 @@ from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.errors import AsrKdError, ShardError
-from asr_kd.stages.student import StudentConfig
+from asr_kd.stages.student_loss import StudentConfig
 from tests.support.shard_sets import facts
 
 NUM_SENONES = 7

@@ -11,7 +11,7 @@ from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
 from asr_kd.distill.loss import NO_LABEL, distillation_loss
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.distill.wrong_frames import FrameWeights, drop_wrong, learn_labels_of_wrong, wrong_frames
-from asr_kd.stages.student import DistillationLoss, StudentConfig
+from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
 
 T, SOFT, HARD = 2.0, 0.7, 0.3
 # The ensemble is right, wrong, right, and without a label on the fourth frame.
@@ -75,15 +75,15 @@ def test_the_mean_over_two_ranks_is_the_loss_of_the_whole_batch(how, border, mon
         counts.append(of_this_rank.float())
         return of_this_rank.float()
 
-    monkeypatch.setattr("asr_kd.stages.student.distributed.world_size", lambda: 2)
-    monkeypatch.setattr("asr_kd.stages.student.distributed.share", count)
+    monkeypatch.setattr("asr_kd.stages.student_loss.distributed.world_size", lambda: 2)
+    monkeypatch.setattr("asr_kd.stages.student_loss.distributed.share", count)
     for rows in ranks:
         loss_of(how, LOGITS[rows], rows)
     totals = [
         sum(pair) for pair in zip(*(counts[len(counts) // 2 * rank :] for rank in (0, 1)), strict=False)
     ]
     calls = iter(2 * totals)
-    monkeypatch.setattr("asr_kd.stages.student.distributed.share", lambda own: 2 * own / next(calls))
+    monkeypatch.setattr("asr_kd.stages.student_loss.distributed.share", lambda own: 2 * own / next(calls))
     parts = [loss_of(how, LOGITS[rows], rows) for rows in ranks]
     torch.testing.assert_close(sum(parts) / 2, expected_loss(how, LOGITS))
 

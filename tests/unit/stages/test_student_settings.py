@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from asr_kd.errors import ConfigError
-from asr_kd.stages.student import StudentConfig
+from asr_kd.stages.student_loss import StudentConfig
 
 
 def test_an_epoch_goes_over_each_split_as_often_as_is_said():
