@@ -94,7 +94,7 @@ def load_any_recipe(
     try:
         return recipe_class.model_validate(content)
     except ValidationError as error:
-        raise _first_error(error, path, recipe_class) from None
+        raise _first_error(error, recipe_class, path, profile, overrides) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -139,13 +139,19 @@ def parse_override(text: str) -> dict[str, Any]:
     return nested
 
 
-def _first_error(error: ValidationError, path: Path, recipe_class: type[Settings]) -> ConfigError:
+def _first_error(
+    error: ValidationError,
+    recipe_class: type[Settings],
+    path: Path,
+    profile: str,
+    overrides: Sequence[str],
+) -> ConfigError:
     first = error.errors()[0]
     # Without pydantic's own words for a kind of a union, or for the key of a mapping.
     key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
     setting = f'setting "{key}"' if key else "settings that do not go together"
     message = first["msg"].removeprefix("Value error, ")
-    where = f"{path}:{_line_of(path, first['loc'])}" if _line_of(path, first["loc"]) else str(path)
+    where = _origin(path, profile, overrides, first["loc"])
     if first["type"] == "extra_forbidden":
         return ConfigError(
             f'unknown setting "{key}"', where=where, expected=_known_settings(recipe_class, first["loc"])
@@ -169,15 +175,30 @@ def _settings_class(annotation: Any) -> Any:
     return next((each for each in candidates if hasattr(each, "model_fields")), None)
 
 
-def _line_of(path: Path, location: tuple[int | str, ...]) -> int | None:
-    """Return the line of a setting in the file; None when it comes from elsewhere."""
+def _origin(path: Path, profile: str, overrides: Sequence[str], location: tuple[int | str, ...]) -> str:
+    """Return what gave the value at a location: the last override of it, else a line of profile or recipe."""
+    keys = [str(part) for part in location]
+    for override in reversed(overrides):
+        given = override.partition("=")[0].split(".")
+        # One of the whole that the value is in, of the value itself, or of a part of it.
+        if all(key == own for key, own in zip(keys, given, strict=False)) and keys:
+            return f"--set {override}"
+    lines = _lines_to(path, location)
+    of_profile = _lines_to(path, ("profiles", profile, *location))[2:]
+    if of_profile and len(of_profile) >= len(lines):
+        lines = of_profile
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _lines_to(path: Path, location: tuple[int | str, ...]) -> list[int]:
+    """Return the lines of the keys that lead to a setting in the file, as far as they stand there."""
     node: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    line = None
+    lines: list[int] = []
     for part in location:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         found = [(key, value) for key, value in pairs if key.value == str(part)]
         if not found:
             break
         key, node = found[0]
-        line = key.start_mark.line + 1
-    return line
+        lines.append(key.start_mark.line + 1)
+    return lines
