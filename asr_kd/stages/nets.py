@@ -172,7 +172,7 @@ def trained_before(folder: Path, trained_as: str) -> ModelCard | None:
     return card
 
 
-def fill_in(
+def train_missing(
     names: Iterable[Name],
     before: Callable[[Name], ModelCard | None],
     train: Callable[[Sequence[Name]], Sequence[ModelCard]],

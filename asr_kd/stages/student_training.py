@@ -16,7 +16,14 @@ from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.target_decoder import pool_device
 from asr_kd.errors import ConfigError, ShardError
 from asr_kd.fingerprint import fingerprint
-from asr_kd.stages.nets import NetConfig, NetTraining, fill_in, nets_at_a_time, train_net, trained_before
+from asr_kd.stages.nets import (
+    NetConfig,
+    NetTraining,
+    nets_at_a_time,
+    train_missing,
+    train_net,
+    trained_before,
+)
 from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
@@ -123,7 +130,7 @@ def train_students(plans: Sequence[StudentPlan]) -> list[ModelCard]:
         jobs = nets_at_a_time(plan.net for plan in new)
         return run_side_by_side(train_student, [(plan,) for plan in new], jobs)
 
-    return fill_in(by_folder, before, train)
+    return train_missing(by_folder, before, train)
 
 
 def _check_start(begun: ModelCard, card: ModelCard, folder: Path) -> None:

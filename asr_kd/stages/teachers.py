@@ -16,9 +16,9 @@ from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.nets import (
     NetConfig,
     discard_models,
-    fill_in,
     nets_at_a_time,
     train_hard_together,
+    train_missing,
     trained_hard_before,
 )
 from asr_kd.train import distributed
@@ -155,7 +155,7 @@ def _train_all(work: WorkDir, nets: Mapping[str, NetConfig], search_path: Path |
             cards |= zip(group, of_group, strict=True)
         return [cards[name] for name in names]
 
-    return fill_in(nets, lambda name: trained_hard_before(work, nets[name], name), train)
+    return train_missing(nets, lambda name: trained_hard_before(work, nets[name], name), train)
 
 
 def _groups(nets: Mapping[str, NetConfig]) -> list[list[str]]:
