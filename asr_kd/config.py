@@ -148,10 +148,11 @@ def _first_error(
 ) -> ConfigError:
     first = error.errors()[0]
     # Without pydantic's own words for a kind of a union, or for the key of a mapping.
-    key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    keys = [str(part) for part in first["loc"] if "[" not in str(part)]
+    key = ".".join(keys)
     setting = f'setting "{key}"' if key else "settings that do not go together"
     message = first["msg"].removeprefix("Value error, ")
-    where = _origin(path, profile, overrides, first["loc"])
+    where = _origin(path, profile, overrides, keys)
     if first["type"] == "extra_forbidden":
         return ConfigError(
             f'unknown setting "{key}"', where=where, expected=_known_settings(recipe_class, first["loc"])
@@ -175,28 +176,28 @@ def _settings_class(annotation: Any) -> Any:
     return next((each for each in candidates if hasattr(each, "model_fields")), None)
 
 
-def _origin(path: Path, profile: str, overrides: Sequence[str], location: tuple[int | str, ...]) -> str:
-    """Return what gave the value at a location: the last override of it, else a line of profile or recipe."""
-    keys = [str(part) for part in location]
+def _origin(path: Path, profile: str, overrides: Sequence[str], keys: Sequence[str]) -> str:
+    """Return what gave a setting its value: the last override of it, else a line of profile or recipe."""
     for override in reversed(overrides):
         given = override.partition("=")[0].split(".")
         # One of the whole that the value is in, of the value itself, or of a part of it.
-        if all(key == own for key, own in zip(keys, given, strict=False)) and keys:
+        if keys and all(key == own for key, own in zip(keys, given, strict=False)):
             return f"--set {override}"
-    lines = _lines_to(path, location)
-    of_profile = _lines_to(path, ("profiles", profile, *location))[2:]
+    content = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    lines = _lines_to(content, keys)
+    of_profile = _lines_to(content, ["profiles", profile, *keys])[2:]
     if of_profile and len(of_profile) >= len(lines):
         lines = of_profile
     return f"{path}:{lines[-1]}" if lines else str(path)
 
 
-def _lines_to(path: Path, location: tuple[int | str, ...]) -> list[int]:
-    """Return the lines of the keys that lead to a setting in the file, as far as they stand there."""
-    node: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+def _lines_to(content: yaml.Node | None, keys: Sequence[str]) -> list[int]:
+    """Return the lines of the keys that lead to a setting, as far as they stand in the content."""
+    node: Any = content
     lines: list[int] = []
-    for part in location:
+    for part in keys:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = [(key, value) for key, value in pairs if key.value == str(part)]
+        found = [(key, value) for key, value in pairs if key.value == part]
         if not found:
             break
         key, node = found[0]
