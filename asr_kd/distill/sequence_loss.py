@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr_kd.data.utterance_source import UTTERANCE
 from asr_kd.data.windows import Batch
@@ -45,15 +45,17 @@ class SequenceLoss:
     Args:
         criterion: Which of them.
         acoustic_scale: Factor on log-likelihoods.
-        frame_weight: Weight of the frames' cross-entropy against the aligned states; the criterion has the
-            rest.
+        frame_weight: Weight of the frames' cross-entropy; the criterion has the rest.
         log_prior: log p(s) ``[S]``.
         competitors: Of an utterance by its number in the batches; None where there are none, and the frames
             count alone.
+        frame_net: Whose posteriors the frames' cross-entropy is against, as it is and not trained; None: the
+            aligned states.
 
     Source: Vesely et al. 2013, "Sequence-discriminative training of deep neural networks" (smbr, mmi);
         Wong & Gales 2016, "Sequence student-teacher training of deep neural networks" (teacher); Su et al.
-        2013, "Error back propagation for sequence training" (the frames' share).
+        2013, "Error back propagation for sequence training" (the frames' share); Yu et al. 2013,
+        "KL-divergence regularized deep neural network adaptation" (against a net's posteriors).
     """
 
     criterion: Criterion
@@ -61,6 +63,7 @@ class SequenceLoss:
     frame_weight: float
     log_prior: Array
     competitors: Callable[[int], Competitors | None]
+    frame_net: nn.Module | None = None
 
     def __post_init__(self) -> None:
         if self.criterion not in get_args(Criterion):
@@ -80,9 +83,17 @@ class SequenceLoss:
         linear = (log_posteriors * slope).sum()
         # Of the criterion's value, with the gradient of its tangent.
         criterion = linear - linear.detach() + cost / len(batch)
-        frames = torch.nn.functional.nll_loss(log_posteriors, pdf_ids)
+        frames = nn.functional.cross_entropy(log_posteriors, self._frame_targets(batch))
         total = (1 - self.frame_weight) * criterion + self.frame_weight * frames
         return total, {self.criterion: criterion.detach(), "frames": frames.detach()}
+
+    def _frame_targets(self, batch: Batch) -> Tensor:
+        """Return the aligned states ``[B]``, or the posteriors of the net to stay near ``[B, S]``."""
+        if self.frame_net is None:
+            return batch.targets["pdf_ids"].long()
+        with torch.no_grad():
+            logits: Tensor = self.frame_net(batch.windows)
+        return logits.float().softmax(1)
 
     def _sums(self, log_likelihoods: Array, pdf_ids: Array, utterances: Array) -> tuple[float, Array]:
         """Return the cost of all frames, and its derivative with regard to the log-likelihoods ``[B, S]``."""

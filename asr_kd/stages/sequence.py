@@ -40,6 +40,8 @@ class SequenceConfig(Settings):
         systems: Whose nets go on to learn; each gives a further system, such as ``student-smbr``.
         count: How many seeds of each; None takes all.
         frame_weight: Weight of the frames' cross-entropy; the criterion has the rest.
+        frame_targets: What that is against: the aligned states (``labels``), or the posteriors of the net as
+            it begins (``start``), so that a student keeps what it learnt from the ensemble.
         lattices: What competes; made once with the ensemble, for all nets and criteria.
         model: What the nets have differently here: no dropout, which would blur the paths.
         train: What they train with differently from this stage's own settings: 3 epochs of AdamW at 5e-5,
@@ -51,6 +53,7 @@ class SequenceConfig(Settings):
     systems: tuple[Literal["baseline", "student"], ...] = Field(("baseline", "student"), min_length=1)
     count: int | None = Field(None, ge=1)
     frame_weight: float = Field(0.1, ge=0, lt=1)
+    frame_targets: Literal["labels", "start"] = Field("labels", exclude_if=lambda value: value == "labels")
     lattices: LatticesConfig = LatticesConfig()
     model: dict[str, Any] = {"options": {"dropout": 0.0}}
     train: dict[str, Any] = {}
@@ -136,6 +139,7 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
     """
     model = load_model(work.models / start)
     net = _net(NetConfig.model_validate(model.card.provenance["settings"]), config)
+    start_net = model.net.to(net.train.torch_device())
     lattices = StoredLattices(work)
     facts = {"started_from": start, "sequence": config.model_dump(mode="json")}
     trained_as = fingerprint(
@@ -165,9 +169,10 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
                 config.frame_weight,
                 model.prior,
                 lambda number: lattices.competitors(utt_ids[number]),
+                start_net if config.frame_targets == "start" else None,
             ),
             facts,
-            start=model.net,
+            start=start_net,
         )
     )
 

@@ -127,6 +127,24 @@ def test_without_competitors_the_frames_count_alone() -> None:
     assert float(parts["mmi"]) == 0
 
 
+def test_frames_may_stay_near_a_net_s_posteriors() -> None:
+    """The frames' part is least where the fixed net itself is, and its gradient there is zero."""
+    own = torch.from_numpy(log_likelihoods(3)).requires_grad_()
+    found = Competitors(LATTICE, state_scores(LATTICE, log_likelihoods(7)))
+    frame_net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, NUM_PDFS))
+    torch.nn.init.zeros_(frame_net[1].weight)
+    near = SequenceLoss("smbr", SCALE, 0.999999, PRIOR, lambda _: found, frame_net)
+    at_net = frame_net[1].bias.detach().repeat(NUM_FRAMES, 1).requires_grad_()
+    total, parts = near(at_net, batch())
+    total.backward()
+    assert at_net.grad is not None
+    np.testing.assert_allclose(at_net.grad.numpy(), 0, atol=1e-5)
+    posteriors = at_net.detach().softmax(1)
+    assert float(parts["frames"]) == pytest.approx(float(-(posteriors * posteriors.log()).sum(1).mean()))
+    assert float(near(own, batch())[1]["frames"]) > float(parts["frames"])
+    assert frame_net[1].bias.grad is None
+
+
 def test_a_state_on_no_path_does_not_pull() -> None:
     """Pdf_id 3 is on no path at the last frame: mmi leaves that frame alone."""
     logits = torch.from_numpy(log_likelihoods(1)).requires_grad_()
