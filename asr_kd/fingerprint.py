@@ -1,4 +1,4 @@
-"""Content fingerprints of settings and files."""
+"""Content fingerprints of settings and files, and settings that leave them as they are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field
 
 _CHUNK_BYTES = 1 << 20
 
@@ -18,6 +20,17 @@ def fingerprint(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def unless(usual: Any) -> Any:
+    """Return a pydantic field that a dump leaves out while it has its usual value.
+
+    What was made before a setting came keeps its fingerprint, and a file that does not use it its bytes.
+
+    Args:
+        usual: Its default.
+    """
+    return Field(usual, exclude_if=lambda value: value == usual)
 
 
 def file_sha256(path: Path) -> str:

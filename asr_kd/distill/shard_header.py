@@ -7,18 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asr_kd.data.folds import Folds
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.errors import ShardError
+from asr_kd.fingerprint import unless
 
 HEADER_FILE = "header.json"
 FORMAT_VERSION: Literal[1] = 1
@@ -53,11 +47,7 @@ class ShardInfo(_Model):
     label_bytes: int
     target_bytes: int
     sha256: str
-    teacher_bytes: int = 0
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _used(handler(self), {"teacher_bytes": 0})
+    teacher_bytes: int = unless(0)
 
 
 class ShardSetFacts(_Model):
@@ -105,22 +95,11 @@ class ShardSetFacts(_Model):
     views: tuple[str, ...] = ("",)
     hmm: dict[str, Any] = {}
     senones: dict[str, Any] = {}
-    augmentation: str = ""
-    keep_apart: bool = False
-    order_seed: int | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
-    folds: Folds | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = {
-            "augmentation": "",
-            "keep_apart": False,
-            "order_seed": None,
-            "precision": "fp32",
-            "folds": None,
-        }
-        return _used(handler(self), unused)
+    augmentation: str = unless("")
+    keep_apart: bool = unless(False)
+    order_seed: int | None = unless(None)
+    precision: Literal["fp32", "bf16"] = unless("fp32")
+    folds: Folds | None = unless(None)
 
 
 class ShardSetHeader(ShardSetFacts):
@@ -206,11 +185,6 @@ def require_fields(header: ShardSetHeader, expected: Mapping[str, object], where
                 got=_short(got),
                 hint="run the ensemble stage again, or name the shard set that fits",
             )
-
-
-def _used(fields: dict[str, Any], unused: Mapping[str, object]) -> dict[str, Any]:
-    """Return fields without those that say nothing, so that sets that do not use them keep their bytes."""
-    return {name: value for name, value in fields.items() if name not in unused or value != unused[name]}
 
 
 def _short(value: object) -> str:

@@ -27,6 +27,7 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
+from asr_kd.fingerprint import unless
 from asr_kd.progress import say
 from asr_kd.recogniser import System, SystemCard, TeacherWeights, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
@@ -95,8 +96,8 @@ class EnsembleConfig(Settings):
     data_share: float = Field(1.0, gt=0, le=1)
     keep_apart: bool = False
     order_seed: int | None = 0
-    precision: WantedPrecision = "fp32"
-    further: dict[SetName, FurtherSet] = {}
+    precision: WantedPrecision = unless("fp32")
+    further: dict[SetName, FurtherSet] = unless({})
     num_processes: int | None = Field(None, ge=1)
 
     @field_validator("weights", mode="before")
@@ -151,13 +152,8 @@ class EnsembleStage(Stage):
 
     def settings(self) -> dict[str, Any]:
         """Return the averaging and the stored features."""
-        ensemble = self.config.model_dump(mode="json", exclude={"num_processes"})
-        # Work folders from before there were these stay as they are.
-        for name, unused in (("precision", "fp32"), ("further", {})):
-            if ensemble[name] == unused:
-                del ensemble[name]
         settings = {
-            "ensemble": ensemble,
+            "ensemble": self.config.model_dump(mode="json", exclude={"num_processes"}),
             "num_teachers": self.num_teachers,
             "student_features": self.student.features.model_dump(mode="json"),
             "window": self.student.window.model_dump(mode="json"),

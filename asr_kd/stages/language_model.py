@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from asr_kd.errors import LanguageModelError
-from asr_kd.fingerprint import file_sha256
+from asr_kd.fingerprint import file_sha256, unless
 from asr_kd.lang.arpa import read_arpa
 from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.ngram import NgramModel, Smoothing, estimate_ngram
@@ -33,7 +33,7 @@ class LanguageModelConfig(Settings):
     smoothing: Smoothing = "witten_bell"
     vocabulary: Literal["text", "lexicon"] = "text"
     arpa: Path | None = None
-    prune: float | None = Field(None, gt=0)
+    prune: Annotated[float, Field(gt=0)] | None = unless(None)
 
     def found(self, folder: Path | None) -> LanguageModelConfig:
         """Return the settings with the ARPA file's path as it is, here or in the recipe's folder.
@@ -53,9 +53,6 @@ class LanguageModelConfig(Settings):
     def identity(self) -> dict[str, Any]:
         """Return the settings as JSON, with the content of the ARPA file."""
         settings = self.model_dump(mode="json")
-        if self.prune is None:
-            # Work folders from before there was pruning stay as they are.
-            del settings["prune"]
         if self.arpa is not None:
             settings["arpa_sha256"] = file_sha256(self.arpa)
         return settings

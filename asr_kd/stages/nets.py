@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 from torch import nn
 
 from asr_kd.am.checkpoint import CARD_FILE, ModelCard, read_card, save_model
@@ -23,7 +23,7 @@ from asr_kd.data.manifest import is_drawn
 from asr_kd.data.windows import BatchSource, ContextWindow
 from asr_kd.errors import ConfigError, StageError
 from asr_kd.extraction import FeatureConfig, ViewConfig, view_name
-from asr_kd.fingerprint import fingerprint
+from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, WorkDir
 from asr_kd.stages.features import VIEWED_SPLIT
@@ -82,15 +82,7 @@ class NetConfig(Settings):
     data_share: float = Field(1.0, gt=0, le=1)
     data_seed: int | None = None
     views: ViewConfig | None = None
-    left_out: LeftOut | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Nets from before there were folds stay as they are.
-        fields: dict[str, Any] = handler(self)
-        if self.left_out is None:
-            del fields["left_out"]
-        return fields
+    left_out: LeftOut | None = unless(None)
 
     def has_shape_of(self, other: NetConfig) -> bool:
         """Return whether the nets have the same weights over the same input; dropout may differ."""

@@ -12,7 +12,7 @@ from asr_kd.am.checkpoint import ModelCard, load_model
 from asr_kd.atomic import write_json
 from asr_kd.data.utterance_source import UtteranceSource
 from asr_kd.distill.sequence_loss import Criterion, SequenceLoss
-from asr_kd.fingerprint import fingerprint
+from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.lattices import LATTICE_SPLIT, LatticesConfig, LatticesStage, StoredLattices
 from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, hard_source, train_net, trained_before
@@ -53,7 +53,7 @@ class SequenceConfig(Settings):
     systems: tuple[Literal["baseline", "student"], ...] = Field(("baseline", "student"), min_length=1)
     count: int | None = Field(None, ge=1)
     frame_weight: float = Field(0.1, ge=0, lt=1)
-    frame_targets: Literal["labels", "start"] = Field("labels", exclude_if=lambda value: value == "labels")
+    frame_targets: Literal["labels", "start"] = unless("labels")
     lattices: LatticesConfig = LatticesConfig()
     model: dict[str, Any] = {"options": {"dropout": 0.0}}
     train: dict[str, Any] = {}

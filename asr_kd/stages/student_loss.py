@@ -21,6 +21,7 @@ from asr_kd.distill.wrong_frames import (
     wrong_frames,
 )
 from asr_kd.errors import ConfigError
+from asr_kd.fingerprint import unless
 from asr_kd.stages.base import Settings
 from asr_kd.train import distributed
 
@@ -59,23 +60,15 @@ class StudentConfig(Settings):
     hard_weight: float = Field(0.5, ge=0)
     seed: int = 101
     count: int = Field(1, ge=1)
-    start: Literal["random", "teacher"] = "random"
+    start: Literal["random", "teacher"] = unless("random")
     pool_frames: int = Field(4_000_000, ge=1)
-    wrong_frames: WrongFrames = "keep"
-    passes: dict[Literal["train", "transfer"], Annotated[int, Field(ge=0)]] = {}
-    teachers: int | tuple[int, ...] | None = None
+    wrong_frames: WrongFrames = unless("keep")
+    passes: dict[Literal["train", "transfer"], Annotated[int, Field(ge=0)]] = unless({})
+    teachers: int | tuple[int, ...] | None = unless(None)
 
     def settings(self) -> dict[str, Any]:
         """Return all but the nets, as JSON."""
-        fields = self.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
-        # Students from before there were these stay as they are.
-        unused: dict[str, Any] = {
-            "teachers": None,
-            "wrong_frames": "keep",
-            "passes": {},
-            "start": "random",
-        }
-        return {name: value for name, value in fields.items() if name not in unused or value != unused[name]}
+        return self.model_dump(mode="json", exclude={"model", "train", "seed", "count"})
 
     def loss_settings(self) -> dict[str, Any]:
         """Return what a trained student depends on, as JSON."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.am.device import WantedPrecision, usable_device, usable_precision
+from asr_kd.fingerprint import unless
 
 
 class TrainConfig(BaseModel):
@@ -41,7 +42,7 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(12, ge=1)
     batch_size: int = Field(512, ge=1)
-    optimiser: Literal["adamw", "muon"] = "adamw"
+    optimiser: Literal["adamw", "muon"] = unless("adamw")
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_share: float = Field(0.05, ge=0, lt=1)
@@ -55,14 +56,6 @@ class TrainConfig(BaseModel):
     together: bool = Field(False, exclude=True)
     num_processes: int | None = Field(None, ge=1, exclude=True)
     device: str = "auto"
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave AdamW out, so that nets from before there was a choice stay as they are."""
-        settings: dict[str, Any] = handler(self)
-        if settings.get("optimiser") == "adamw":
-            del settings["optimiser"]
-        return settings
 
     def rate(self, step: int, num_steps: int) -> float:
         """Return the learning rate of a step (counted from 0) of ``num_steps``."""

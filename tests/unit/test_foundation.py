@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from asr_kd import errors, progress
 from asr_kd.atomic import atomic_dir, atomic_path, write_json, write_text
 from asr_kd.errors import AsrKdError, LexiconError
-from asr_kd.fingerprint import file_sha256, fingerprint
+from asr_kd.fingerprint import file_sha256, fingerprint, unless
 
 
 def test_error_line_has_where_what_expected_got_and_hint() -> None:
@@ -61,6 +62,24 @@ def test_fingerprint_follows_the_value_and_not_the_order_of_keys() -> None:
 def test_fingerprint_is_the_start_of_the_sha256_of_compact_json() -> None:
     text = '{"a":1,"\\u00e9":[0.5,null]}'
     assert fingerprint({"é": [0.5, None], "a": 1}) == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class _Older(BaseModel):
+    rate: float = 0.1
+
+
+class _Newer(_Older):
+    optimiser: str = unless("adamw")
+    passes: dict[str, int] = unless({})
+
+
+def test_a_later_setting_changes_the_fingerprint_only_where_it_is_used() -> None:
+    assert _Newer().model_dump() == _Older().model_dump()
+    assert _Newer(optimiser="adamw", passes={}).model_dump_json() == _Older().model_dump_json()
+    used = _Newer(optimiser="muon", passes={"train": 2})
+    assert used.model_dump() == {"rate": 0.1, "optimiser": "muon", "passes": {"train": 2}}
+    assert _Newer.model_validate(used.model_dump()) == used
+    assert _Newer.model_validate(_Newer().model_dump()) == _Newer()
 
 
 def test_sha256_of_a_file_of_several_chunks(tmp_path: Path) -> None:
