@@ -104,7 +104,12 @@ def run_sweep(
         to_stage: ``student`` for frame accuracy alone, ``score`` for WER too.
         overrides: What ``open_pipeline`` overrides at every point, for ``sweep.json``, which keeps the points
             of earlier sweeps too.
+
+    Raises:
+        ConfigError: For a point with a wrong value, before the first one runs.
     """
+    for point in points:
+        _check(point, open_pipeline, folder)
     known = read_points(folder / SWEEP_FILE)
     rows: list[SweptPoint] = []
     for number, point in enumerate(points, start=1):
@@ -121,6 +126,19 @@ def run_sweep(
         )
         write_points(folder / SWEEP_FILE, gathered(known, rows))
     return rows
+
+
+def _check(point: GridPoint, open_pipeline: OpenPipeline, place: Path) -> None:
+    """Refuse a point with a wrong value; opening its pipeline changes nothing."""
+    try:
+        open_pipeline(point.overrides, place)
+    except ConfigError as error:
+        named = {f"--set {override}": f"--grid {override}" for override in point.overrides}
+        if error.where not in named:
+            raise
+        raise ConfigError(
+            error.what, where=named[error.where], expected=error.expected, got=error.got, hint=error.hint
+        ) from None
 
 
 def _share_stages(
