@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +21,7 @@ from asr_kd.data.manifest import Utterance, spread_evenly
 from asr_kd.decode.beam import DecodeConfig
 from asr_kd.decode.graph import GraphConfig, stored_graph
 from asr_kd.decode.parallel import decode_all
-from asr_kd.decode.tune import TuningGrid, TuningResult, tune
+from asr_kd.decode.tune import TuningGrid, tune
 from asr_kd.errors import StageError
 from asr_kd.lang.arpa import write_arpa
 from asr_kd.lang.lexicon import read_lexicon, write_lexicon
@@ -30,6 +32,7 @@ from asr_kd.score.wer import num_errors, score
 from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.acoustics import Acoustics, MixtureCard, load_acoustics
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.decoded import MADE_AS, decoded_as, tuned_as, was_made_as
 from asr_kd.stages.frame_tally import FrameTally
 from asr_kd.stages.labels import read_hmm
 from asr_kd.stages.language_model import LanguageModelConfig, language_model
@@ -41,6 +44,9 @@ from asr_kd.train.parallel import run_in_turn
 
 BASELINE, CONTROL, ENSEMBLE, STUDENT = "baseline", "control", "ensemble", "student"
 MIXTURES = "gmm"
+
+SYSTEM_FILE = "system.json"
+"""Beside a system's hypotheses: its models, size and speed."""
 
 _RTF_SECONDS = 60.0
 
@@ -135,26 +141,31 @@ class DecodeStage(Stage):
         systems = [work.recognisers / name for name in (BASELINE, ENSEMBLE, STUDENT)]
         return [work.graph, work.decode / "systems.json", *systems]
 
+    def discard(self, work: WorkDir) -> None:
+        """Remove the outputs, and with them the hypotheses that would be found again."""
+        shutil.rmtree(work.decode, ignore_errors=True)
+        super().discard(work)
+
     def run(self, work: WorkDir) -> dict[str, Any]:
-        """Build the graph, then tune and decode system by system."""
-        summary = self._build_graph(work)
+        """Build the graph, then tune and decode the systems that have not been as they are now."""
+        summary, graph = self._build_graph(work)
         groups = self._groups(work)
-        arguments = [(work, group, members) for group, members in groups.items()]
+        work.decode.mkdir(exist_ok=True)
+        arguments = [(work, graph, group, members) for group, members in groups.items()]
         chosen = run_in_turn(self._decode_group, arguments, self.config.num_processes)
         summary |= dict(zip(groups, chosen, strict=True))
         write_json(work.decode / "systems.json", {group: list(members) for group, members in groups.items()})
         return summary
 
-    def _decode_group(self, work: WorkDir, group: str, members: Members) -> str:
-        """Tune a kind of system and decode all its seeds."""
-        tuning = self._tune(work, group, members)
-        search = replace(
-            self.config.search(),
-            acoustic_scale=tuning.best.acoustic_scale,
-            insertion_penalty=tuning.best.insertion_penalty,
-        )
+    def _decode_group(self, work: WorkDir, graph: str, group: str, members: Members) -> str:
+        """Tune a kind of system and decode all its seeds, which have not been as they are now."""
+        search = self._tuned(work, graph, group, members)
         for name, card in members.items():
-            self._decode_system(work, name, card, search)
+            made_as = decoded_as(work, graph, card, search, self.config.splits)
+            if was_made_as(work.decode / name / SYSTEM_FILE, made_as):
+                say(f"decode {name}: done before")
+            else:
+                self._decode_system(work, name, card, search, made_as)
         first = next(iter(members.values()))
         if isinstance(first, SystemCard):
             save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
@@ -179,7 +190,8 @@ class DecodeStage(Stage):
             groups[group] = {name: SystemCard(models=(name,)) for name in names}
         return {group: members for group, members in groups.items() if members}
 
-    def _build_graph(self, work: WorkDir) -> dict[str, Any]:
+    def _build_graph(self, work: WorkDir) -> tuple[dict[str, Any], str]:
+        """Return what to say about the graph, and its fingerprint."""
         lexicon = read_lexicon(work.lexicon)
         hmm = read_hmm(work)
         model = language_model(self.lm, work.lm_text, lexicon)
@@ -190,24 +202,41 @@ class DecodeStage(Stage):
         write_arpa(work.graph / LM_FILE, model)
         write_lexicon(work.graph / LEXICON_FILE, lexicon)
         hmm.save(work.graph / HMM_FILE)
-        return {"graph": f"{graph.fst.num_states:,} states"}
+        return {"graph": f"{graph.fst.num_states:,} states"}, graph.fingerprint
 
-    def _tune(self, work: WorkDir, group: str, members: Members) -> TuningResult:
-        """Choose scale and penalty by the errors that the seeds make together."""
+    def _tuned(self, work: WorkDir, graph: str, group: str, members: Members) -> DecodeConfig:
+        """Return the search with the scale and penalty that were chosen on dev, now or before."""
+        config = self.config
+        tuned = dict(list(members.items())[: config.tune_seeds])
+        made_as = tuned_as(
+            work, graph, tuned.values(), config.grid(), config.search(), config.tune_utterances
+        )
+        path = work.decode / f"tuning-{group}.json"
+        if was_made_as(path, made_as):
+            say(f"{group}: tuned before")
+        else:
+            write_json(path, {**self._tune(work, group, tuned), MADE_AS: made_as})
+        chosen = json.loads(path.read_text(encoding="utf-8"))["chosen"]
+        return replace(
+            config.search(),
+            acoustic_scale=chosen["acoustic_scale"],
+            insertion_penalty=chosen["insertion_penalty"],
+        )
+
+    def _tune(self, work: WorkDir, group: str, tuned: Members) -> dict[str, Any]:
+        """Choose scale and penalty by the errors that the seeds make together; return all that was tried."""
         utterances = spread_evenly(work.utterances("dev"), self.config.tune_utterances)
         utt_ids = [utterance.utt_id for utterance in utterances]
-        tuned = list(members)[: self.config.tune_seeds]
         classes = read_word_classes(work.score_words)
         references = classes.fold(
             {f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances}
         )
-        work.decode.mkdir(exist_ok=True)
         # What is still mapped cannot be removed on NFS.
         temporary = TemporaryDirectory(dir=work.decode, prefix=".dev-scores.", ignore_cleanup_errors=True)
         with temporary as place:
             folder = Path(place)
             for name in tuned:
-                _write_scores(folder / name, work, load_acoustics(members[name], work), utt_ids)
+                _write_scores(folder / name, work, load_acoustics(tuned[name], work), utt_ids)
             stores = {name: FrameStore(folder / name) for name in tuned}
             result = tune(
                 work.graph,
@@ -237,14 +266,15 @@ class DecodeStage(Stage):
             }
             for point in result.points
         ]
-        write_json(
-            work.decode / f"tuning-{group}.json",
-            {"points": points, "chosen": points[result.points.index(best)]},
-        )
-        return result
+        return {"points": points, "chosen": points[result.points.index(best)]}
 
     def _decode_system(
-        self, work: WorkDir, name: str, card: SystemCard | MixtureCard, search: DecodeConfig
+        self,
+        work: WorkDir,
+        name: str,
+        card: SystemCard | MixtureCard,
+        search: DecodeConfig,
+        made_as: dict[str, str],
     ) -> None:
         acoustics = load_acoustics(card, work)
         hmm = read_hmm(work)
@@ -262,8 +292,9 @@ class DecodeStage(Stage):
                 "models": list(card.models),
                 "num_parameters": acoustics.num_parameters,
                 "real_time_factor": _real_time_factor(work, acoustics, search),
+                MADE_AS: made_as,
             }
-            write_json(folder / "system.json", facts)
+            write_json(folder / SYSTEM_FILE, facts)
 
 
 def _write_scores(folder: Path, work: WorkDir, acoustics: Acoustics, utt_ids: list[str]) -> None:

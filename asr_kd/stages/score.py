@@ -36,7 +36,7 @@ from asr_kd.score.text_files import read_text_file
 from asr_kd.score.wer import WerResult, alignment_text, score, worst_first
 from asr_kd.score.word_classes import read_word_classes
 from asr_kd.stages.base import Settings, Stage, WorkDir, require
-from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, MIXTURES, STUDENT
+from asr_kd.stages.decode import BASELINE, CONTROL, ENSEMBLE, MIXTURES, STUDENT, SYSTEM_FILE
 from asr_kd.stages.frame_tally import read_agreement, read_calibration, read_counts, read_phone_confusions
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.provenance import with_run_facts
@@ -139,7 +139,7 @@ def word_score(work: WorkDir, name: str, split: str) -> WerResult:
 
 def system_scores(work: WorkDir, group: str, names: list[str], split: str) -> SystemScores:
     """Return what was measured of all seeds of a system."""
-    facts = [json.loads((work.decode / name / "system.json").read_text(encoding="utf-8")) for name in names]
+    facts = [_facts(work, name) for name in names]
     return SystemScores(
         system=group,
         seeds=tuple(seed for name in names for seed in model_seeds(work, name)),
@@ -177,7 +177,7 @@ def read_scores(work: WorkDir, group: str, split: str) -> SystemScores:
 
 def model_seeds(work: WorkDir, name: str) -> list[int]:
     """Return the seeds of the nets that make up a decoded system."""
-    facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
+    facts = _facts(work, name)
     return [read_card(work.models / model).provenance["seed"] for model in facts["models"]]
 
 
@@ -275,7 +275,7 @@ def _agreement(work: WorkDir, names: list[str], splits: Sequence[str]) -> Iterat
         if counted is None:
             continue
         num_frames = max(1, int(counted.by_right.sum()))
-        facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
+        facts = _facts(work, name)
         yield TeacherAgreement(
             split=split,
             nets=tuple(facts["models"]),
@@ -297,11 +297,17 @@ def _teacher_gain(work: WorkDir) -> Iterator[GainCurve]:
     )
 
 
+def _facts(work: WorkDir, name: str) -> dict[str, Any]:
+    """Return what decoding found out about a system."""
+    facts: dict[str, Any] = json.loads((work.decode / name / SYSTEM_FILE).read_text(encoding="utf-8"))
+    return facts
+
+
 def _curves(work: WorkDir, systems: dict[str, list[str]]) -> tuple[TrainingCurve, ...]:
     curves = []
     for group in _SINGLE_NETS:
         for name in systems.get(group, []):
-            facts = json.loads((work.decode / name / "system.json").read_text(encoding="utf-8"))
+            facts = _facts(work, name)
             epochs = read_card(work.models / facts["models"][0]).provenance["epochs"]
             curves.append(
                 TrainingCurve(
