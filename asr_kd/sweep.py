@@ -169,7 +169,7 @@ def _link(source: str, target: str) -> None:
 def forget_stale(pipeline: Pipeline) -> None:
     """Remove the markers of stages that are not done with these settings, and of those that build on them.
 
-    Models and shards that were made just so are found again by their own fingerprints.
+    Models, shards and hypotheses that were made just so are found again by their own fingerprints.
     """
     stale: set[str] = set()
     for status in pipeline.status():
