@@ -63,6 +63,10 @@ class SequenceConfig(Settings):
         """Return the settings as JSON, without those of the lattices."""
         return self.model_dump(mode="json", exclude={"lattices", "num_processes"})
 
+    def net_identity(self) -> dict[str, Any]:
+        """Return what one net depends on: not which others there are."""
+        return {key: value for key, value in self.identity().items() if key not in {"systems", "count"}}
+
 
 class SequenceStage(Stage):
     """Writes the nets ``models/<system>-<criterion>-NN`` and the list of them.
@@ -145,7 +149,7 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
     trained_as = fingerprint(
         {
             "net": net.model_dump(mode="json"),
-            "sequence": config.identity(),
+            "sequence": config.net_identity(),
             "lattices": lattices.fingerprint,
             "weights": model.fingerprint,
         }

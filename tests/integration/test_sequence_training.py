@@ -15,6 +15,7 @@ from asr_kd.errors import ConfigError
 from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
 from asr_kd.report.results import Provenance, read_results
+from asr_kd.sweep import forget_stale
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUPPORT = REPOSITORY / "tests" / "support"
@@ -99,3 +100,13 @@ def test_an_unknown_criterion_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sequence\.criterion") as caught:
         pipeline(tmp_path, tmp_path / "work", SEQUENCE, "sequence.criterion=mpe")
     assert "\n" not in str(caught.value)
+
+
+def test_one_more_seed_leaves_the_others_as_they_are(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    weights = tmp_path / "work" / "models" / "student-smbr-01" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    more = pipeline(tmp_path, tmp_path / "work", SEQUENCE, "sequence.count=2", "sequence.systems=[student]")
+    forget_stale(more)
+    more.run(to_stage="sequence")
+    assert weights.stat().st_mtime_ns == before
