@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from yaml.constructor import ConstructorError
 
-from asr_kd.errors import ConfigError
+from asr_kd.errors import ConfigError, did_you_mean
 from asr_kd.stages.base import Settings
 from asr_kd.stages.images.recipe import ImageRecipe
 from asr_kd.stages.overrides import merged
@@ -35,8 +35,12 @@ def find_recipe(name: str) -> Path:
     for folder in known_recipes():
         if folder.name == name:
             return folder
-    known = ", ".join(folder.name for folder in known_recipes())
-    raise ConfigError(f'no recipe "{name}"', expected=f"a folder with {RECIPE_FILE}, or one of {known}")
+    known = [folder.name for folder in known_recipes()]
+    raise ConfigError(
+        f'no recipe "{name}"',
+        expected=f"a folder with {RECIPE_FILE}, or one of {', '.join(known)}",
+        hint=did_you_mean(name, known),
+    )
 
 
 def known_recipes() -> list[Path]:
@@ -82,8 +86,13 @@ def load_any_recipe(
     content = _read_yaml(path)
     profiles = content.pop("profiles", None) or {}
     if profile not in profiles and profile != "default":
-        known = ", ".join(sorted({"default", *profiles}))
-        raise ConfigError(f'unknown profile "{profile}"', where=path, expected=f"one of {known}")
+        known = sorted({"default", *profiles})
+        raise ConfigError(
+            f'unknown profile "{profile}"',
+            where=path,
+            expected=f"one of {', '.join(known)}",
+            hint=did_you_mean(profile, known),
+        )
     content = merged(content, profiles.get(profile) or {})
     for override in overrides:
         content = merged(content, parse_override(override))
@@ -154,21 +163,24 @@ def _first_error(
     message = first["msg"].removeprefix("Value error, ")
     where = _origin(path, profile, overrides, keys)
     if first["type"] == "extra_forbidden":
+        known = _known_settings(recipe_class, first["loc"])
         return ConfigError(
-            f'unknown setting "{key}"', where=where, expected=_known_settings(recipe_class, first["loc"])
+            f'unknown setting "{key}"',
+            where=where,
+            expected=f"one of {', '.join(known)}" if known else "a known setting",
+            hint=did_you_mean(keys[-1], known),
         )
     got = repr(first.get("input"))[:60] if key else None
     return ConfigError(f"{setting}: {message}", where=where, got=got)
 
 
-def _known_settings(recipe_class: type[Settings], location: tuple[int | str, ...]) -> str:
-    """Return the settings that are known where an unknown one stands."""
+def _known_settings(recipe_class: type[Settings], location: tuple[int | str, ...]) -> list[str]:
+    """Return the settings that are known where an unknown one stands; none where that cannot be told."""
     model: Any = recipe_class
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         model = _settings_class(field.annotation) if field else None
-    fields = getattr(model, "model_fields", {})
-    return f"one of {', '.join(fields)}" if fields else "a known setting"
+    return list(getattr(model, "model_fields", {}))
 
 
 def _settings_class(annotation: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -93,3 +95,9 @@ class StageError(AsrKdError):
 
 class ScoringError(AsrKdError):
     """Hypotheses and references cannot be compared."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return a hint at the known name that is nearest to a mistyped one, if any is near."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f"did you mean {nearest[0]}?" if nearest else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_kd.atomic import write_json
-from asr_kd.errors import StageError
+from asr_kd.errors import StageError, did_you_mean
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Stage, WorkDir
@@ -82,7 +82,11 @@ class Pipeline:
 
     def _index(self, name: str) -> int:
         if name not in self._names:
-            raise StageError(f'unknown stage "{name}"', expected=f"one of {', '.join(self._names)}")
+            raise StageError(
+                f'unknown stage "{name}"',
+                expected=f"one of {', '.join(self._names)}",
+                hint=did_you_mean(name, self._names),
+            )
         return self._names.index(name)
 
     def run(

@@ -87,7 +87,8 @@ def test_teachers_baseline_and_control_learn_the_same_hard_views(tmp_path: Path)
 def test_unknown_setting_is_named_with_its_line(tmp_path: Path) -> None:
     folder = _recipe(tmp_path, RECIPE.replace("epochs: 3", "epoch: 3"))
     with pytest.raises(
-        ConfigError, match=r'recipe.yaml:6: unknown setting "train.epoch"; expected one of epochs'
+        ConfigError,
+        match=r'recipe.yaml:6: unknown setting "train.epoch"; expected one of epochs.*; did you mean epochs\?',
     ):
         load_recipe(folder)
 
@@ -150,8 +151,10 @@ def test_malformed_yaml_has_its_line(tmp_path: Path) -> None:
 
 
 def test_unknown_profile_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r'unknown profile "fast"; expected one of default, smoke'):
+    with pytest.raises(ConfigError, match=r'unknown profile "fast"; expected one of default, smoke$'):
         load_recipe(_recipe(tmp_path), "fast")
+    with pytest.raises(ConfigError, match=r"did you mean smoke\?$"):
+        load_recipe(_recipe(tmp_path), "smok")
 
 
 def test_weights_must_fit_the_teachers(tmp_path: Path) -> None:
@@ -180,6 +183,8 @@ def test_override_values_are_yaml() -> None:
 def test_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r'no recipe "nope".*fsdd.*quickstart.*speechocean762.*yesno'):
         find_recipe("nope")
+    with pytest.raises(ConfigError, match=r"; did you mean fsdd\?$"):
+        find_recipe("fssd")
 
 
 @pytest.mark.parametrize("folder", known_recipes(), ids=lambda folder: folder.name)

@@ -94,6 +94,8 @@ def test_later_stage_needs_the_earlier_ones(tmp_path: Path) -> None:
 def test_unknown_stage_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r'unknown stage "third"; expected one of first, second'):
         _pipeline(tmp_path)[0].run("third")
+    with pytest.raises(StageError, match=r"did you mean second\?"):
+        _pipeline(tmp_path)[0].run("secnd")
     with pytest.raises(StageError, match="second comes after stage first"):
         _pipeline(tmp_path)[0].run("second", "first")
 
