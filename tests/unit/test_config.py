@@ -88,7 +88,7 @@ def test_unknown_setting_is_named_with_its_line(tmp_path: Path) -> None:
     folder = _recipe(tmp_path, RECIPE.replace("epochs: 3", "epoch: 3"))
     with pytest.raises(
         ConfigError,
-        match=r'recipe.yaml:6: unknown setting "train.epoch"; expected one of epochs.*; did you mean epochs\?',
+        match=r'recipe.yaml:6: unknown setting "train.epoch"; expected one of epochs.*did you mean epochs\?',
     ):
         load_recipe(folder)
 
