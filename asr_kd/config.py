@@ -156,13 +156,16 @@ def _first_error(
     overrides: Sequence[str],
 ) -> ConfigError:
     first = error.errors()[0]
-    # Without pydantic's own words for a kind of a union, or for the key of a mapping.
-    keys = [str(part) for part in first["loc"] if "[" not in str(part)]
+    is_unknown = first["type"] == "extra_forbidden"
+    location = [str(part) for part in first["loc"]]
+    # Without pydantic's own words for a kind of a union, or for the key of a mapping: an unknown setting's
+    # name, the last part, may look like them.
+    keys = [part for part in location if "[" not in part or (is_unknown and part == location[-1])]
     key = ".".join(keys)
     setting = f'setting "{key}"' if key else "settings that do not go together"
     message = first["msg"].removeprefix("Value error, ")
     where = _origin(path, profile, overrides, keys)
-    if first["type"] == "extra_forbidden":
+    if is_unknown:
         known = _known_settings(recipe_class, first["loc"])
         return ConfigError(
             f'unknown setting "{key}"',

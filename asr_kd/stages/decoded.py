@@ -38,7 +38,7 @@ def tuned_as(
         search: Before tuning.
         num_utterances: Most dev utterances that are decoded.
     """
-    scored_as = work.score_words
+    words = work.score_words
     made_as = fingerprint(
         {
             "graph": graph,
@@ -46,7 +46,7 @@ def tuned_as(
             "grid": asdict(grid),
             "search": asdict(search),
             "utterances": [file_sha256(work.manifest("dev")), num_utterances],
-            "score_words": file_sha256(scored_as) if scored_as.is_file() else None,
+            "score_words": file_sha256(words) if words.is_file() else None,
         }
     )
     return {"dev": made_as}

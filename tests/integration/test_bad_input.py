@@ -11,21 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_kd.config import load_recipe
 from asr_kd.errors import AsrKdError
-from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
+from tests.support.tones import tones_pipeline
 
 
 def _pipeline(work: Path, *overrides: str) -> Pipeline:
-    folder = work.parent / f"{work.name}-recipe"
-    folder.mkdir(exist_ok=True)
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
-    return open_pipeline(load_recipe(folder, overrides=overrides), folder, work, None, PROVENANCE)
+    return tones_pipeline(work.parent / f"{work.name}-recipe", work, *overrides)
 
 
 @pytest.fixture(scope="module")

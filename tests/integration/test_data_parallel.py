@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.torchrun import REPOSITORY, torchrun
+from tests.support.tones import tones_recipe
+from tests.support.torchrun import torchrun
 from tests.support.training_run import run
 
 
@@ -42,8 +43,7 @@ def test_goes_on_with_one_rank_after_one_of_two_was_killed(tmp_path: Path, kill_
 
 
 def test_a_recipe_runs_under_two_ranks_and_only_the_first_writes(tmp_path: Path) -> None:
-    recipe = REPOSITORY / "tests" / "support" / "tones_recipe.yaml"
-    (tmp_path / "recipe.yaml").write_text(recipe.read_text())
+    tones_recipe(tmp_path)
     work = tmp_path / "work"
     settings = ("corpus.options.utterances=4", "train.epochs=1", "student.train.epochs=1", "baseline.count=1")
     overrides = [part for setting in settings for part in ("--set", setting)]

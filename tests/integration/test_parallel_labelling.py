@@ -12,18 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from asr_kd.config import load_recipe
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
-from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance
 from asr_kd.stages import labelling
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labelling import batches
+from tests.support.tones import tones_pipeline, tones_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 SETTINGS = (
     "corpus.options.utterances=4",
     "train.epochs=1",
@@ -34,16 +31,8 @@ SETTINGS = (
 )
 
 
-def _recipe(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    shutil.copy(ROOT / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
-    return folder
-
-
 def _pipeline(work: Path, *overrides: str) -> Pipeline:
-    folder = _recipe(work.parent / "recipe")
-    recipe = load_recipe(folder, overrides=[*SETTINGS, *overrides])
-    return open_pipeline(recipe, folder, work, None, PROVENANCE)
+    return tones_pipeline(work.parent / "recipe", work, *SETTINGS, *overrides)
 
 
 def _label(work: Path, num_processes: int) -> None:
@@ -124,7 +113,7 @@ def test_a_killed_run_over_processes_resumes_to_the_same_bytes(
     work: Path, labelled: dict[str, bytes]
 ) -> None:
     settings = [part for each in (*SETTINGS, "ensemble.num_processes=2") for part in ("--set", each)]
-    command = ["-m", "asr_kd", "run", str(_recipe(work.parent / "recipe")), "--work", str(work)]
+    command = ["-m", "asr_kd", "run", str(tones_recipe(work.parent / "recipe")), "--work", str(work)]
     process = subprocess.Popen(
         [sys.executable, *command, "--from-stage", "ensemble", "--to-stage", "ensemble", *settings],
         cwd=ROOT,

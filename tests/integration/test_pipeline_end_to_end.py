@@ -17,6 +17,7 @@ import soundfile
 from asr_kd.am.checkpoint import load_model
 from asr_kd.report.results import read_results
 from tests.support.tone_corpus import RATE, WORDS, speak, speak_timed
+from tests.support.tones import tones_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAST_LINE = re.compile(r"^%WER \d+\.\d \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \] student test$")
@@ -32,9 +33,7 @@ def asr_kd(*arguments: object, check: bool = True) -> subprocess.CompletedProces
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tones")
-    shutil.copy(REPOSITORY / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
-    return folder
+    return tones_recipe(tmp_path_factory.mktemp("tones"))
 
 
 @pytest.fixture(scope="module")

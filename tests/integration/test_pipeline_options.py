@@ -22,18 +22,16 @@ from asr_kd.distill.ensemble import ensemble_log_posteriors
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.targets import dense_posteriors
 from asr_kd.errors import ConfigError, ModelError, StageError
-from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
 from asr_kd.recogniser import System, SystemCard, posterior_stream
-from asr_kd.report.results import Provenance, read_results
+from asr_kd.report.results import read_results
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_facts
 from asr_kd.stages.nets import hard_source
 from asr_kd.stages.student_training import StudentPlan, train_student
 from asr_kd.train.parallel import run_side_by_side
+from tests.support.tones import tones_pipeline
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 BASE = ("corpus.options.utterances=6", "train.epochs=2", "student.train.epochs=2")
 DIFFERENT_TEACHERS = (
     "teachers.variants=[{}, {frontend: {name: mfcc, options: {sampling_rate: 8000}}, "
@@ -48,11 +46,7 @@ STRANGERS: dict[str, dict[str, object]] = {
 
 
 def _pipeline(work: Path, *overrides: str) -> Pipeline:
-    folder = work.parent / f"{work.name}-recipe"
-    folder.mkdir(exist_ok=True)
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
-    recipe = load_recipe(folder, overrides=[*BASE, *overrides])
-    return open_pipeline(recipe, folder, work, None, PROVENANCE)
+    return tones_pipeline(work.parent / f"{work.name}-recipe", work, *BASE, *overrides)
 
 
 @pytest.fixture(scope="module")

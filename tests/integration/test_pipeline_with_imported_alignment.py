@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ from asr_kd.pipeline import Pipeline
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.provenance import describe_run
 from tests.support.tone_corpus import WORDS
+from tests.support.tones import tones_recipe
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS = [
     "decode.mixtures=false",
     "corpus.options.utterances=3",
@@ -30,8 +29,7 @@ SETTINGS = [
 
 
 def open_tones(folder: Path, *settings: str) -> Pipeline:
-    shutil.copy(REPOSITORY / "tests" / "support" / "tones_recipe.yaml", folder / "recipe.yaml")
-    recipe = load_recipe(folder, overrides=[*SETTINGS, *settings])
+    recipe = load_recipe(tones_recipe(folder), overrides=[*SETTINGS, *settings])
     provenance = describe_run("tones", "default", ["asr-kd", "run"])
     return open_pipeline(recipe, folder, folder / "work", None, provenance)
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from asr_kd.config import load_recipe
 from asr_kd.errors import StageError
-from asr_kd.experiment import open_pipeline
-from asr_kd.report.results import Provenance
 from asr_kd.train.launcher import LauncherName, RayCluster, cluster, launcher
 from asr_kd.train.parallel import run_in_turn, run_side_by_side
+from tests.support.tones import tones_pipeline
 from tests.support.training_run import killed_once
 
 pytest.importorskip("ray", reason="the package ray is not installed")
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +63,8 @@ def test_error_of_a_task_keeps_its_line(ray_cluster: RayCluster) -> None:
 def test_systems_decoded_on_the_cluster_say_what_they_say_here(
     ray_cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(SUPPORT / "tones_recipe.yaml", tmp_path / "recipe.yaml")
     settings = ("corpus.options.utterances=4", "train.epochs=1", "student.train.epochs=1", "baseline.count=1")
-    recipe = load_recipe(tmp_path, overrides=settings)
-    pipeline = open_pipeline(recipe, tmp_path, tmp_path / "work", None, PROVENANCE)
+    pipeline = tones_pipeline(tmp_path, tmp_path / "work", *settings)
     with monkeypatch.context() as patch:
         patch.setattr("asr_kd.train.launcher._cluster", None)
         pipeline.run(to_stage="decode")

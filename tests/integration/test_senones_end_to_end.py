@@ -13,16 +13,13 @@ import pytest
 
 from asr_kd.am.checkpoint import read_card
 from asr_kd.cli.tree_commands import tree
-from asr_kd.config import load_recipe
 from asr_kd.errors import AlignmentError, ConfigError, StageError
-from asr_kd.experiment import open_pipeline
 from asr_kd.lang.hmm import Hmm
 from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance, read_results
+from asr_kd.report.results import read_results
+from tests.support.tones import tones_pipeline, tones_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SUPPORT = REPOSITORY / "tests" / "support"
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 NUM_LEAVES = 22
 SENONES = (
     f"align.senones={{num_leaves: {NUM_LEAVES}, min_frames: 20, num_iterations: 4, "
@@ -31,9 +28,7 @@ SENONES = (
 
 
 def pipeline(folder: Path, *overrides: str) -> Pipeline:
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
-    recipe = load_recipe(folder, overrides=overrides)
-    return open_pipeline(recipe, folder, folder / "work", None, PROVENANCE)
+    return tones_pipeline(folder, folder / "work", *overrides)
 
 
 def asr_kd(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -44,8 +39,7 @@ def asr_kd(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("senones")
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
+    folder = tones_recipe(tmp_path_factory.mktemp("senones"))
     done = asr_kd("run", folder, "--work", folder / "work", "--set", SENONES)
     assert done.returncode == 0, done.stderr
     return folder / "work"

@@ -9,33 +9,23 @@ from pathlib import Path
 import pytest
 
 from asr_kd.am.checkpoint import read_card
-from asr_kd.config import load_recipe
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.errors import ConfigError
-from asr_kd.experiment import open_pipeline
-from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance, read_results
+from asr_kd.report.results import read_results
 from asr_kd.sweep import forget_stale
+from tests.support.tones import tones_pipeline
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SUPPORT = REPOSITORY / "tests" / "support"
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 SEQUENCE = (
     "sequence={count: 1, num_processes: 1, lattices: {acoustic_scale: 0.3, num_processes: 1}, "
     "train: {learning_rate: 0.001, batch_size: 512}}"
 )
 
 
-def pipeline(folder: Path, work: Path, *overrides: str) -> Pipeline:
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
-    recipe = load_recipe(folder, overrides=overrides)
-    return open_pipeline(recipe, folder, work, None, PROVENANCE)
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sequence")
-    pipeline(folder, folder / "work", SEQUENCE).run()
+    tones_pipeline(folder, folder / "work", SEQUENCE).run()
     return folder / "work"
 
 
@@ -78,7 +68,7 @@ def test_another_criterion_takes_the_same_lattices(work: Path, tmp_path: Path) -
         "sequence.frame_weight=0.9",
         "sequence.frame_targets=start",
     )
-    pipeline(tmp_path, tmp_path / "work", SEQUENCE, *changes).run(
+    tones_pipeline(tmp_path, tmp_path / "work", SEQUENCE, *changes).run(
         from_stage="sequence", to_stage="sequence", force=True
     )
     assert lattices.stat().st_mtime_ns == before
@@ -91,14 +81,14 @@ def test_another_criterion_takes_the_same_lattices(work: Path, tmp_path: Path) -
 
 
 def test_without_the_setting_nothing_is_different(tmp_path: Path) -> None:
-    plain = pipeline(tmp_path, tmp_path / "work")
+    plain = tones_pipeline(tmp_path, tmp_path / "work")
     assert "sequence" not in [stage.name for stage in plain.stages]
     assert all("sequence" not in stage.needs for stage in plain.stages)
 
 
 def test_an_unknown_criterion_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sequence\.criterion") as caught:
-        pipeline(tmp_path, tmp_path / "work", SEQUENCE, "sequence.criterion=mpe")
+        tones_pipeline(tmp_path, tmp_path / "work", SEQUENCE, "sequence.criterion=mpe")
     assert "\n" not in str(caught.value)
 
 
@@ -106,7 +96,9 @@ def test_one_more_seed_leaves_the_others_as_they_are(work: Path, tmp_path: Path)
     shutil.copytree(work, tmp_path / "work")
     weights = tmp_path / "work" / "models" / "student-smbr-01" / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    more = pipeline(tmp_path, tmp_path / "work", SEQUENCE, "sequence.count=2", "sequence.systems=[student]")
+    more = tones_pipeline(
+        tmp_path, tmp_path / "work", SEQUENCE, "sequence.count=2", "sequence.systems=[student]"
+    )
     forget_stale(more)
     more.run(to_stage="sequence")
     assert weights.stat().st_mtime_ns == before

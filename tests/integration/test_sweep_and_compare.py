@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from typer.testing import CliRunner
 
 from asr_kd.cli.app import app
 from asr_kd.errors import ScoringError, StageError
+from tests.support.tones import tones_recipe
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
 SMALL = ("--set", "corpus.options.utterances=6", "--set", "train.epochs=1", "--set", "control.count=0")
 
 
@@ -24,8 +23,7 @@ def _asr_kd(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sweep")
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
+    folder = tones_recipe(tmp_path_factory.mktemp("sweep"))
     _asr_kd("run", folder, "--work", folder / "work", *SMALL, "--to-stage", "ensemble")
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,28 +9,21 @@ from typer.testing import CliRunner
 
 from asr_kd.am.checkpoint import read_card
 from asr_kd.cli.app import app
-from asr_kd.config import load_recipe
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.errors import ShardError
-from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance, read_results
+from asr_kd.report.results import read_results
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.ensemble import writing_order
 from asr_kd.stages.report import PAGE_FILE
 from asr_kd.stages.score import RESULTS_FILE
+from tests.support.tones import tones_pipeline
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
 BASE = ("corpus.options.utterances=4", "train.epochs=1", "student.train.epochs=1", "ensemble.keep_apart=true")
 
 
 def _pipeline(work: Path, *overrides: str) -> Pipeline:
-    folder = work.parent / "recipe"
-    folder.mkdir(exist_ok=True)
-    shutil.copy(SUPPORT / "tones_recipe.yaml", folder / "recipe.yaml")
-    recipe = load_recipe(folder, overrides=[*BASE, *overrides])
-    return open_pipeline(recipe, folder, work, None, PROVENANCE)
+    return tones_pipeline(work.parent / "recipe", work, *BASE, *overrides)
 
 
 def test_a_student_of_one_stored_teacher(tmp_path: Path) -> None:

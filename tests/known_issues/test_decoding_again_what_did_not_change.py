@@ -7,23 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from asr_kd.config import load_recipe
-from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
-from asr_kd.report.results import Provenance
 from asr_kd.sweep import forget_stale
+from tests.support.tones import tones_pipeline
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
 SMALL = ("corpus.options.utterances=6", "train.epochs=2", "student.train.epochs=2", "control.count=0")
 
 
 def _pipeline(work: Path, *overrides: str) -> Pipeline:
-    recipe = work.parent / "recipe"
-    recipe.mkdir(exist_ok=True)
-    shutil.copy(SUPPORT / "tones_recipe.yaml", recipe / "recipe.yaml")
-    settings = load_recipe(recipe, overrides=[*SMALL, *overrides])
-    provenance = Provenance(recipe="tones", profile="default", command="asr-kd run", machine="test")
-    return open_pipeline(settings, recipe, work, None, provenance)
+    return tones_pipeline(work.parent / "recipe", work, *SMALL, *overrides)
 
 
 def _written(work: Path) -> dict[str, int]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from asr_kd.cli.app import app
 from asr_kd.stages.report import PAGE_FILE
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+from tests.support.tones import tones_recipe
 
 
 def test_the_report_of_dev_alone(tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe"
-    recipe.mkdir()
-    shutil.copy(SUPPORT / "tones_recipe.yaml", recipe / "recipe.yaml")
+    recipe = tones_recipe(tmp_path / "recipe")
     small = ("corpus.options.utterances=4", "train.epochs=1", "student.train.epochs=1", "decode.splits=[dev]")
     overrides = [part for each in small for part in ("--set", each)]
     work = tmp_path / "work"

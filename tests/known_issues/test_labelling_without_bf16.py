@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from asr_kd.am.device import usable_precision
 from asr_kd.cli.app import app
 from asr_kd.config import find_recipe, load_recipe
 from asr_kd.distill.shard_set import open_shard_set
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+from tests.support.tones import tones_recipe
 
 
 def test_no_recipe_makes_a_processor_emulate_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,9 +22,7 @@ def test_no_recipe_makes_a_processor_emulate_bf16(monkeypatch: pytest.MonkeyPatc
 
 
 def test_shards_name_the_precision_that_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tmp_path / "recipe"
-    recipe.mkdir()
-    shutil.copy(SUPPORT / "tones_recipe.yaml", recipe / "recipe.yaml")
+    recipe = tones_recipe(tmp_path / "recipe")
     small = ("corpus.options.utterances=4", "train.epochs=1", "train.precision=fp32")
     for wanted, native, stored, warned in (
         ("auto", True, "bf16", False),

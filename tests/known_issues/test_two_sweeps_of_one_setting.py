@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from asr_kd.cli.app import app
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+from tests.support.tones import tones_recipe
 
 
 def test_each_keeps_its_points_and_they_share_the_teachers(tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe"
-    recipe.mkdir()
-    shutil.copy(SUPPORT / "tones_recipe.yaml", recipe / "recipe.yaml")
+    recipe = tones_recipe(tmp_path / "recipe")
     small = ("corpus.options.utterances=4", "train.epochs=1", "control.count=0")
     command = ["sweep", str(recipe), "--work", str(tmp_path / "work"), "--to-stage", "student"]
     command += ["--grid", "student.hard_weight=0.5"]

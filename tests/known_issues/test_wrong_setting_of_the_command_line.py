@@ -26,6 +26,9 @@ profiles:
     ("profile", "overrides", "where"),
     [
         ("default", ["train.optimiser=sgd"], "--set train.optimiser=sgd: setting"),
+        # Pydantic's words for a kind of a union have brackets too.
+        ("default", ["epochs[0]=4"], '--set epochs[0]=4: unknown setting "epochs[0]"'),
+        ("default", ["train.rate[0]=4"], '--set train.rate[0]=4: unknown setting "train.rate[0]"'),
         ("default", ["train.epoch=4"], '--set train.epoch=4: unknown setting "train.epoch"'),
         # The last one counts, and one that sets what the wrong value stands in.
         ("default", ["train.epochs=-1", "train={epochs: -2}"], "--set train={epochs: -2}: setting"),

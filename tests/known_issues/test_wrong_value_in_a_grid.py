@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from asr_kd.cli.app import app
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+from tests.support.tones import tones_recipe
 
 
 @pytest.mark.parametrize(
@@ -21,9 +19,7 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
     ],
 )
 def test_is_refused_before_anything_runs(tmp_path: Path, options: list[str], message: str) -> None:
-    recipe = tmp_path / "recipe"
-    recipe.mkdir()
-    shutil.copy(SUPPORT / "tones_recipe.yaml", recipe / "recipe.yaml")
+    recipe = tones_recipe(tmp_path / "recipe")
     command = ["sweep", str(recipe), "--work", str(tmp_path / "work"), "--to-stage", "student"]
     done = CliRunner().invoke(app, [*command, *options])
     assert done.exit_code == 1
