@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asr_kd.am.device import WantedPrecision, usable_device, usable_precision
 from asr_kd.fingerprint import unless
+from asr_kd.train.window_masks import WindowMasks
 
 
 class TrainConfig(BaseModel):
@@ -26,6 +27,8 @@ class TrainConfig(BaseModel):
         weight_decay: Decoupled decay.
         max_gradient_norm: Longer gradients are scaled down to it; 0 for never.
         max_weight_norm: Longest vector of a unit's incoming weights, kept after every step; 0 for any.
+        masks: Of the windows that it learns, drawn anew in every step (:mod:`asr_kd.train.window_masks`):
+            ``{}`` for the usual ones, None for none.
         precision: ``auto`` takes bfloat16 autocast where the processor multiplies it natively.
         early_stopping: Keep the weights of the epoch with the best dev frame accuracy.
         patience: Stop after so many epochs without a better dev accuracy; None for never.
@@ -49,6 +52,7 @@ class TrainConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     max_gradient_norm: float = Field(5.0, ge=0)
     max_weight_norm: float = Field(0.0, ge=0)
+    masks: WindowMasks | None = unless(None)
     precision: WantedPrecision = "auto"
     early_stopping: bool = True
     patience: int | None = Field(None, ge=1)

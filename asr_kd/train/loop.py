@@ -24,6 +24,7 @@ from asr_kd.train.cross_entropy import hard_cross_entropy
 from asr_kd.train.log import EpochLog
 from asr_kd.train.observer import Observer
 from asr_kd.train.optimiser import make_optimiser
+from asr_kd.train.window_masks import mask_windows
 
 # Ranks agree on a checkpoint every so many steps, for that costs them a message.
 _STEPS_BETWEEN_WORDS = 20
@@ -192,7 +193,7 @@ class Trainer:
         start = time.monotonic() - self.seconds
         for batch in self.train.epoch(self.epoch, self.batch):
             rate = self.config.rate(self.step, self.num_steps)
-            parts = self._update(rate, (yield _to(batch, self.device)))
+            parts = self._update(rate, (yield self._masked(_to(batch, self.device))))
             for key, value in parts.items():
                 # Sums stay on the device: reading a value in each step would wait for the GPU.
                 self.sums[key] = self.sums.get(key, torch.zeros((), device=self.device)) + value
@@ -212,6 +213,10 @@ class Trainer:
             learning_rate=self.config.rate(self.step - 1, self.num_steps),
             frames_per_second=self.train.num_frames / self.seconds,
         )
+
+    def _masked(self, batch: Batch) -> Batch:
+        masks = self.config.masks
+        return batch if masks is None else Batch(mask_windows(batch.windows, masks), batch.targets)
 
     def _means(self) -> dict[str, float]:
         """Return the means over the epoch's steps so far.

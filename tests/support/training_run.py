@@ -26,6 +26,7 @@ from asr_kd.train import distributed
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import FitResult, Loss, cross_entropy, fit
 from asr_kd.train.observer import Observer
+from asr_kd.train.window_masks import WindowMasks
 from tests.support.memory_source import MemorySource
 
 WINDOW = ContextWindow(2, 1)
@@ -80,6 +81,7 @@ def run(
     checkpoint_seconds: float = 1e9,
     device: str = "cpu",
     optimiser: Literal["adamw", "muon"] = "adamw",
+    masks: WindowMasks | None = None,
 ) -> tuple[nn.Module, FitResult, list[dict[str, float]]]:
     """Train, resuming from ``folder``.
 
@@ -94,6 +96,7 @@ def run(
         checkpoint_seconds: Between checkpoints.
         device: To train on.
         optimiser: To train with.
+        masks: Of the windows.
 
     Returns:
         The net, the result, and for each step loss, its parts and the gradient's norm.
@@ -105,6 +108,7 @@ def run(
         precision="fp32",
         device=device,
         optimiser=optimiser,
+        masks=masks,
         checkpoint_seconds=checkpoint_seconds,
     )
     calls = 0

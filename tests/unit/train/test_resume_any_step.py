@@ -9,6 +9,7 @@ import torch
 
 from asr_kd.train.checkpoint import LAST_FILE, discard_checkpoints
 from asr_kd.train.config import TrainConfig
+from asr_kd.train.window_masks import WindowMasks
 from tests.support.training_run import Killed, run
 
 STEPS_PER_EPOCH = 17  # 800 frames in batches of 48
@@ -46,6 +47,13 @@ def test_muon_resumes_bit_equal(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(tmp_path / "broken", "soft", die_at=6, epochs=1, optimiser="muon", checkpoint_seconds=0)
     _assert_same(whole, run(tmp_path / "broken", "soft", epochs=1, optimiser="muon"))
+
+
+def test_masks_resume_bit_equal(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", "soft", epochs=1, masks=WindowMasks())
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", "soft", die_at=6, epochs=1, masks=WindowMasks(), checkpoint_seconds=0)
+    _assert_same(whole, run(tmp_path / "broken", "soft", epochs=1, masks=WindowMasks()))
 
 
 def test_steps_after_the_last_checkpoint_are_done_again(tmp_path: Path) -> None:

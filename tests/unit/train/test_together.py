@@ -15,6 +15,7 @@ from asr_kd.errors import ModelError
 from asr_kd.train.config import TrainConfig
 from asr_kd.train.loop import FitResult, Trainer, cross_entropy
 from asr_kd.train.together import fit_together
+from asr_kd.train.window_masks import WindowMasks
 from tests.support.memory_source import MemorySource
 from tests.support.training_run import Killed
 
@@ -83,6 +84,15 @@ def test_results_are_those_of_training_one_by_one(
     _assert_alike(alone, together, [each.net for each in one_by_one], [each.net for each in joined])
     # Three nets and not one thrice.
     assert len({result.epochs[0].means["loss"] for result in together}) == len(SEEDS)
+
+
+def test_masks_are_those_of_training_one_by_one(tmp_path: Path) -> None:
+    configs = [CONFIG.model_copy(update={"masks": WindowMasks(max_frames=2, max_bands=2)})] * 3
+    one_by_one = _trainers(tmp_path / "alone", DROPPING, configs)
+    alone = [trainer.run() for trainer in one_by_one]
+    joined = _trainers(tmp_path / "together", DROPPING, configs)
+    together = fit_together(joined)
+    _assert_alike(alone, together, [each.net for each in one_by_one], [each.net for each in joined])
 
 
 def test_bfloat16_gives_the_losses_of_one_by_one(tmp_path: Path) -> None:
