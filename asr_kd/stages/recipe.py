@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.folds import Folds
 from asr_kd.extraction import FeatureConfig, ViewConfig
+from asr_kd.fingerprint import unless
 from asr_kd.stages.align import AlignConfig
 from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
@@ -103,15 +104,18 @@ class ControlConfig(Settings):
     """Single nets on hard labels with as many updates as the student has: what patience alone would give.
 
     They train like the baseline, but in batches of the student's size, and until they have seen as many
-    frames as the student, whose views count.
+    frames as the student, whose views count, and audio without text.
 
     Attributes:
         count: How many seeds; none leaves the row out.
         seed: Of the first.
+        epochs: None: as many as that takes. Untranscribed audio that the corpus itself brings is not known
+            beforehand, as that of ``corpus.transfer_share`` is: give the number for a student that learns it.
     """
 
     count: int = Field(1, ge=0)
     seed: int = 51
+    epochs: Annotated[int, Field(ge=1)] | None = unless(None)
 
 
 class Recipe(Settings):
@@ -204,14 +208,20 @@ class Recipe(Settings):
     def control_nets(self) -> list[NetConfig]:
         """Return the settings of the control's seeds: the baseline's net with the student's updates."""
         student = self.student_net().train
-        passes = student.epochs * (self.views.count + 1)
-        epochs = math.ceil(passes / (self.views.hard + 1))
-        # Those that made the teacher that the student begins with are the student's too.
-        starts = [self._teacher(index).train.epochs for index in self.student_starts()]
-        epochs += max(starts, default=0)
-        updates = {"epochs": epochs, "batch_size": student.batch_size}
+        updates = {"epochs": self.control.epochs or self._student_passes(), "batch_size": student.batch_size}
         train = updated(updated(self.train, self.baseline.train), updates)
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
+
+    def _student_passes(self) -> int:
+        """Return in how many epochs a net on hard labels sees as many frames as the student has seen."""
+        epochs = self.student_net().train.epochs * (self.views.count + 1) / (self.views.hard + 1)
+        # Audio without text, for each frame with text.
+        more = self.corpus.transfer_share / (1 - self.corpus.transfer_share)
+        passes = self.student.passes
+        epochs *= passes.get("train", 1) + (passes.get("transfer", 1) * more)
+        # Those that made the teacher that the student begins with are the student's too.
+        starts = [self._teacher(index).train.epochs for index in self.student_starts()]
+        return math.ceil(round(epochs, 6)) + max(starts, default=0)
 
     def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:
         share = self.baseline.data_share
