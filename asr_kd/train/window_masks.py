@@ -15,6 +15,9 @@ from torch import Tensor
 class WindowMasks(BaseModel):
     """How much of a window is masked: at most one stretch of frames, and one band of feature values.
 
+    The usual masks leave the frames alone: hidden values helped a student and hidden frames did not
+    (recipes/speechocean762/RESULTS.md).
+
     Attributes:
         probability: That a window has a stretch masked, and by itself that it has a band masked.
         max_frames: Longest stretch; the shortest is 0, and a window's last one stays.
@@ -27,8 +30,8 @@ class WindowMasks(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(0.5, gt=0, le=1)
-    max_frames: int = Field(8, ge=0)
-    max_bands: int = Field(8, ge=0)
+    max_frames: int = Field(0, ge=0)
+    max_bands: int = Field(12, ge=0)
 
 
 def mask_windows(windows: Tensor, masks: WindowMasks) -> Tensor:

@@ -84,7 +84,7 @@ def test_only_the_training_sees_them(tmp_path: Path) -> None:
 def test_a_net_without_masks_is_identified_as_before() -> None:
     assert "masks" not in TrainConfig().model_dump(mode="json")
     kept = TrainConfig(masks=WindowMasks()).model_dump(mode="json")["masks"]
-    assert kept == {"probability": 0.5, "max_frames": 8, "max_bands": 8}
+    assert kept == {"probability": 0.5, "max_frames": 0, "max_bands": 12}
 
 
 def test_a_share_outside_its_range_is_refused() -> None:
