@@ -272,7 +272,7 @@ def test_cross_labelling_asks_the_teachers_that_did_not_learn_an_utterance(work:
 def test_training_utterances_that_lose_their_transcripts_are_learnt_from_the_teachers(
     tmp_path: Path,
 ) -> None:
-    share = ("corpus.transfer_share=0.3", "student.passes={train: 2}")
+    share = ("corpus.transfer_share=0.3", "student.passes={train: 2}", "student.train.masks={}")
     pipeline = _pipeline(tmp_path / "work", *share)
     pipeline.run(to_stage="ensemble")
     place = WorkDir(tmp_path / "work")
@@ -287,7 +287,11 @@ def test_training_utterances_that_lose_their_transcripts_are_learnt_from_the_tea
     assert all(each is None for each in labels)
     pipeline.run("student")
     header = shard_set.header
-    assert read_card(place.models / "student-01").provenance["loss"]["passes"] == {"train": 2}
+    student, teacher = (read_card(place.models / name).provenance for name in ("student-01", "teacher-01"))
+    assert student["loss"]["passes"] == {"train": 2}
+    # What is hidden from the student the teachers have seen.
+    assert student["settings"]["train"]["masks"]["max_bands"] == 12
+    assert "masks" not in teacher["settings"]["train"]
     assert header.num_frames(("train",)) > header.num_frames(("transfer",)) > 0
 
 
