@@ -17,6 +17,7 @@ from asr_kd.errors import StageError, did_you_mean
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Stage, WorkDir
+from asr_kd.stages.provenance import peak_memory_bytes
 from asr_kd.train import distributed
 
 
@@ -188,6 +189,7 @@ class Pipeline:
             "settings": stage.settings(),
             "inputs": self._inputs(stage),
             "seconds": round(seconds, 1),
+            "peak_memory_bytes": peak_memory_bytes(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S"),
             "outputs": [str(path.relative_to(self.work.root)) for path in stage.outputs(self.work)],
             "summary": summary,

@@ -203,7 +203,7 @@ def run_facts(results: Results) -> list[tuple[str, str]]:
         ("date", run.date),
         ("time", clock(sum(run.stage_seconds.values())) if run.stage_seconds else None),
         (
-            "peak memory",
+            "peak memory of a process",
             None if run.peak_memory_bytes is None else f"{run.peak_memory_bytes / 2**30:.2f} GiB",
         ),
     ]

@@ -88,7 +88,7 @@ class Provenance(ResultsModel):
         date: ISO 8601.
         stage_seconds: Wall-clock time of each stage.
         stage_bytes: What each stage's outputs take on disk.
-        peak_memory_bytes: Of the largest stage.
+        peak_memory_bytes: Of the largest process of any stage.
     """
 
     recipe: str

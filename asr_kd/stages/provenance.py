@@ -39,7 +39,7 @@ def describe_run(recipe: str, profile: str, argv: list[str]) -> Provenance:
 
 
 def with_run_facts(provenance: Provenance, work: WorkDir, seeds: dict[str, int]) -> Provenance:
-    """Return a provenance with seeds, time and size of the finished stages and the peak memory."""
+    """Return a provenance with seeds, time, size and peak memory of the finished stages."""
     markers = [json.loads(path.read_text(encoding="utf-8")) for path in work.markers.glob("*.json")]
     markers.sort(key=lambda marker: marker["finished"])
     seconds = {marker["stage"]: marker["seconds"] for marker in markers}
@@ -50,7 +50,10 @@ def with_run_facts(provenance: Provenance, work: WorkDir, seeds: dict[str, int])
         "seeds": seeds,
         "stage_seconds": seconds,
         "stage_bytes": sizes,
-        "peak_memory_bytes": peak_memory_bytes(),
+        # Of the stages of earlier commands too; markers of before may lack it.
+        "peak_memory_bytes": max(
+            peak_memory_bytes(), *(marker.get("peak_memory_bytes", 0) for marker in markers)
+        ),
     }
     return provenance.model_copy(update=update)
 

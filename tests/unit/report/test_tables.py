@@ -62,7 +62,7 @@ def test_markdown_holds_numbers_and_provenance(run: Any) -> None:
     for text_needed in ("asr-kd run quickstart --profile smoke", "machine 2 cores, 8 GiB", "date 2026-11-24"):
         assert text_needed in text
     assert "time 1:02:02" in text
-    assert "peak memory 1.50 GiB" in text
+    assert "peak memory of a process 1.50 GiB" in text
     assert len(text.splitlines()) <= 40
 
 
