@@ -13,15 +13,15 @@ from torch import Tensor
 
 
 class WindowMasks(BaseModel):
-    """How much of a window is masked: at most one stretch of frames, and one band of feature values.
+    """How much of a window is masked: at most one band of feature values, and one stretch of frames.
 
     The usual masks leave the frames alone: hidden values helped a student and hidden frames did not
     (recipes/speechocean762/RESULTS.md).
 
     Attributes:
-        probability: That a window has a stretch masked, and by itself that it has a band masked.
-        max_frames: Longest stretch; the shortest is 0, and a window's last one stays.
-        max_bands: Widest band of neighbouring feature values; one value stays.
+        probability: That a window has a band masked, and by itself that it has a stretch of frames masked.
+        max_freq_width: Widest band of neighbouring feature values; one value stays.
+        max_time_width: Longest stretch of frames; one frame stays. The shortest of either is 0.
 
     Source: Park et al. 2019, "SpecAugment"; a student that learns under noise from teachers that have none is
     that of Xie et al. 2020, "Self-training with Noisy Student".
@@ -30,8 +30,8 @@ class WindowMasks(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(0.5, gt=0, le=1)
-    max_frames: int = Field(0, ge=0)
-    max_bands: int = Field(12, ge=0)
+    max_freq_width: int = Field(12, ge=0)
+    max_time_width: int = Field(0, ge=0)
 
 
 def mask_windows(windows: Tensor, masks: WindowMasks) -> Tensor:
@@ -40,8 +40,8 @@ def mask_windows(windows: Tensor, masks: WindowMasks) -> Tensor:
     Drawn from torch's generator of the windows' device.
     """
     _, width, dim = windows.shape
-    frames = _kept(windows, width, masks.max_frames, masks.probability)
-    bands = _kept(windows, dim, masks.max_bands, masks.probability)
+    frames = _kept(windows, width, masks.max_time_width, masks.probability)
+    bands = _kept(windows, dim, masks.max_freq_width, masks.probability)
     return windows * (frames[:, :, None] * bands[:, None, :])
 
 

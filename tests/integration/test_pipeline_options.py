@@ -290,7 +290,7 @@ def test_training_utterances_that_lose_their_transcripts_are_learnt_from_the_tea
     student, teacher = (read_card(place.models / name).provenance for name in ("student-01", "teacher-01"))
     assert student["loss"]["passes"] == {"train": 2}
     # What is hidden from the student the teachers have seen.
-    assert student["settings"]["train"]["masks"]["max_bands"] == 12
+    assert student["settings"]["train"]["masks"]["max_freq_width"] == 12
     assert "masks" not in teacher["settings"]["train"]
     assert header.num_frames(("train",)) > header.num_frames(("transfer",)) > 0
 

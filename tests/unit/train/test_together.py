@@ -87,7 +87,7 @@ def test_results_are_those_of_training_one_by_one(
 
 
 def test_masks_are_those_of_training_one_by_one(tmp_path: Path) -> None:
-    configs = [CONFIG.model_copy(update={"masks": WindowMasks(max_frames=2, max_bands=2)})] * 3
+    configs = [CONFIG.model_copy(update={"masks": WindowMasks(max_time_width=2, max_freq_width=2)})] * 3
     one_by_one = _trainers(tmp_path / "alone", DROPPING, configs)
     alone = [trainer.run() for trainer in one_by_one]
     joined = _trainers(tmp_path / "together", DROPPING, configs)

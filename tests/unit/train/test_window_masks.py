@@ -31,7 +31,7 @@ def _runs(masked: Tensor) -> Tensor:
 
 
 def test_a_mask_is_one_run_of_frames_and_one_of_values() -> None:
-    kept = _kept(WindowMasks(probability=0.5, max_frames=8, max_bands=5))
+    kept = _kept(WindowMasks(probability=0.5, max_time_width=8, max_freq_width=5))
     frames, bands = ~kept.any(2), ~kept.any(1)
     assert torch.equal(kept, ~frames[:, :, None] & ~bands[:, None, :])
     for masked, widest in ((frames, 8), (bands, 5)):
@@ -50,11 +50,11 @@ def test_a_mask_is_one_run_of_frames_and_one_of_values() -> None:
 
 
 def test_a_window_is_never_masked_whole() -> None:
-    kept = _kept(WindowMasks(probability=1, max_frames=100, max_bands=100), (4000, 3, 4))
+    kept = _kept(WindowMasks(probability=1, max_time_width=100, max_freq_width=100), (4000, 3, 4))
     assert kept.any(2).any(1).all()
     assert (~kept.any(2)).sum(1).max() == 2
     assert (~kept.any(1)).sum(1).max() == 3
-    assert _kept(WindowMasks(probability=1, max_frames=5, max_bands=0), (50, 1, 7)).all()
+    assert _kept(WindowMasks(probability=1, max_time_width=5, max_freq_width=0), (50, 1, 7)).all()
 
 
 def test_windows_stay_what_they_were_and_keep_their_type() -> None:
@@ -84,7 +84,7 @@ def test_only_the_training_sees_them(tmp_path: Path) -> None:
 def test_a_net_without_masks_is_identified_as_before() -> None:
     assert "masks" not in TrainConfig().model_dump(mode="json")
     kept = TrainConfig(masks=WindowMasks()).model_dump(mode="json")["masks"]
-    assert kept == {"probability": 0.5, "max_frames": 0, "max_bands": 12}
+    assert kept == {"probability": 0.5, "max_freq_width": 12, "max_time_width": 0}
 
 
 def test_a_share_outside_its_range_is_refused() -> None:
