@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from yaml.constructor import ConstructorError
 
 from asr_kd.errors import ConfigError, did_you_mean
 from asr_kd.stages.base import Settings
 from asr_kd.stages.images.recipe import ImageRecipe
-from asr_kd.stages.overrides import merged
+from asr_kd.stages.overrides import ChangesTo, merged
 from asr_kd.stages.recipe import Recipe
 
 RECIPE_FILE = "recipe.yaml"
@@ -182,13 +183,23 @@ def _known_settings(recipe_class: type[Settings], location: tuple[int | str, ...
     model: Any = recipe_class
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
-        model = _settings_class(field.annotation) if field else None
+        model = _settings_class(field) if field else None
     return list(getattr(model, "model_fields", {}))
 
 
-def _settings_class(annotation: Any) -> Any:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((each for each in candidates if hasattr(each, "model_fields")), None)
+def _settings_class(field: FieldInfo) -> Any:
+    """Return the class of the settings that a field holds, or that it has changes to."""
+    annotations = [field.annotation, *get_args(field.annotation)]
+    for each in annotations:
+        if hasattr(each, "model_fields"):
+            return each
+    # Of "changes or None" the changes bear the check, else the field does.
+    checks = [
+        *field.metadata,
+        *(check for each in annotations for check in getattr(each, "__metadata__", ())),
+    ]
+    functions = (getattr(check, "func", None) for check in checks)
+    return next((function.settings for function in functions if isinstance(function, ChangesTo)), None)
 
 
 def _origin(path: Path, profile: str, overrides: Sequence[str], keys: Sequence[str]) -> str:

@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel
 
 from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.train.config import TrainConfig
 
 Config = TypeVar("Config", ArchitectureConfig, TrainConfig)
+
+
+@dataclass(frozen=True)
+class ChangesTo:
+    """Validates settings that will be laid over others, so that a wrong one is found where it stands.
+
+    Attributes:
+        settings: Class of those others; all of its fields have defaults.
+    """
+
+    settings: type[BaseModel]
+
+    def __call__(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return the changes as they are.
+
+        Raises:
+            ValidationError: For an unknown setting or a wrong value.
+        """
+        self.settings.model_validate(changes)
+        return changes
+
+
+ModelChanges = Annotated[dict[str, Any], AfterValidator(ChangesTo(ArchitectureConfig))]
+"""What a net has differently from another."""
+
+TrainChanges = Annotated[dict[str, Any], AfterValidator(ChangesTo(TrainConfig))]
+"""What a net trains with differently from another."""
 
 
 def updated(config: Config, changes: Mapping[str, Any] | None) -> Config:

@@ -17,7 +17,7 @@ from asr_kd.stages.decode import DecodingConfig
 from asr_kd.stages.ensemble import TRANSFER_SEED, EnsembleConfig
 from asr_kd.stages.language_model import LanguageModelConfig
 from asr_kd.stages.nets import LeftOut, NetConfig, WindowConfig
-from asr_kd.stages.overrides import updated
+from asr_kd.stages.overrides import ModelChanges, TrainChanges, updated
 from asr_kd.stages.prepare import CorpusConfig
 from asr_kd.stages.score import ScoreConfig
 from asr_kd.stages.sequence import SequenceConfig
@@ -49,10 +49,10 @@ class TeacherVariant(Settings):
         data_share: Share of the training utterances that it learns from.
     """
 
-    model: dict[str, Any] | None = None
+    model: ModelChanges | None = None
     frontend: FrontendConfig | None = None
     window: WindowConfig | None = None
-    train: dict[str, Any] | None = None
+    train: TrainChanges | None = None
     data_share: float = Field(1.0, gt=0, le=1)
 
 
@@ -95,8 +95,8 @@ class BaselineConfig(Settings):
 
     count: int = Field(5, ge=1)
     seed: int = 1
-    model: dict[str, Any] | None = None
-    train: dict[str, Any] | None = None
+    model: ModelChanges | None = None
+    train: TrainChanges | None = None
     data_share: float = Field(1.0, gt=0, le=1)
 
 

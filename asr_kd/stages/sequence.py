@@ -16,7 +16,7 @@ from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.lattices import LATTICE_SPLIT, LatticesConfig, LatticesStage, StoredLattices
 from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, hard_source, train_net, trained_before
-from asr_kd.stages.overrides import updated
+from asr_kd.stages.overrides import ModelChanges, TrainChanges, updated
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import read_baselines, spread
 from asr_kd.train.config import TrainConfig
@@ -55,8 +55,8 @@ class SequenceConfig(Settings):
     frame_weight: float = Field(0.1, ge=0, lt=1)
     frame_targets: Literal["labels", "start"] = unless("labels")
     lattices: LatticesConfig = LatticesConfig()
-    model: dict[str, Any] = {"options": {"dropout": 0.0}}
-    train: dict[str, Any] = {}
+    model: ModelChanges = {"options": {"dropout": 0.0}}
+    train: TrainChanges = {}
     num_processes: int | None = Field(None, ge=1)
 
     def identity(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from asr_kd.distill.wrong_frames import (
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import unless
 from asr_kd.stages.base import Settings
+from asr_kd.stages.overrides import ModelChanges, TrainChanges
 from asr_kd.train import distributed
 
 
@@ -53,8 +54,8 @@ class StudentConfig(Settings):
     """
 
     loss: Literal["soft_cross_entropy", "logit_matching"] = "soft_cross_entropy"
-    model: dict[str, Any] | None = None
-    train: dict[str, Any] | None = None
+    model: ModelChanges | None = None
+    train: TrainChanges | None = None
     temperature: float | None = Field(None, gt=0)
     soft_weight: float = Field(1.0, ge=0)
     hard_weight: float = Field(0.5, ge=0)

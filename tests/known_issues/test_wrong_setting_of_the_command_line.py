@@ -48,3 +48,32 @@ def test_the_place_that_gave_the_value_is_named(
     (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     with pytest.raises(ConfigError, match=re.escape(where)):
         load_recipe(tmp_path, profile, overrides)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "student.train.epoch=3",
+            'unknown setting "student.train.epoch"; expected one of epochs, batch_size',
+        ),
+        ("student.train.epoch=3", "did you mean epochs?"),
+        ("student.train.epochs=0", 'setting "student.train.epochs": Input should be greater'),
+        ("student.train.masks={max_frq_width: 3}", "did you mean max_freq_width?"),
+        ("baseline.train.rate=3", 'unknown setting "baseline.train.rate"'),
+        (
+            "student.model.option.units=3",
+            'unknown setting "student.model.option"; expected one of name, options',
+        ),
+        ("sequence.train.epoch=3", 'unknown setting "sequence.train.epoch"; expected one of epochs'),
+        ("teachers.variants=[{train: {epoch: 3}}]", 'unknown setting "teachers.variants.0.train.epoch"'),
+    ],
+)
+def test_changes_to_other_settings_are_checked_where_they_stand(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    # Until a net was made of them nobody looked at them, and then a traceback named no place.
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
+        load_recipe(tmp_path, overrides=[override])
+    assert str(raised.value).startswith(f"--set {override}: ")
