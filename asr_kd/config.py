@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from yaml.constructor import ConstructorError
 
-from asr_kd.errors import ConfigError, did_you_mean
+from asr_kd.errors import ConfigError, ModelError, did_you_mean
 from asr_kd.stages.base import Settings
 from asr_kd.stages.images.recipe import ImageRecipe
 from asr_kd.stages.overrides import ChangesTo, merged
@@ -157,6 +157,10 @@ def _first_error(
     overrides: Sequence[str],
 ) -> ConfigError:
     first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ModelError):  # an option of a net, which knows its setting
+        where = _origin(path, profile, overrides, (cause.where or "").split("."))
+        return ConfigError(cause.what, where=where, expected=cause.expected, got=cause.got, hint=cause.hint)
     is_unknown = first["type"] == "extra_forbidden"
     location = [str(part) for part in first["loc"]]
     # Without pydantic's own words for a kind of a union, or for the key of a mapping: an unknown setting's

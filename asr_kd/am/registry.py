@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from asr_kd.am.dnn import Dnn, DnnConfig
-from asr_kd.errors import ModelError
+from asr_kd.errors import ModelError, did_you_mean
 
 BUILT_IN = ("dnn",)
 
@@ -30,23 +30,28 @@ class ArchitectureConfig(BaseModel):
     options: dict[str, Any] = {}
 
 
+def check_options(config: ArchitectureConfig, where: str) -> None:
+    """Refuse options that a built-in net does not take, before anything is trained.
+
+    Args:
+        config: Of a net; the options of a user's own are for its class to check.
+        where: The setting that holds it.
+
+    Raises:
+        ModelError: For an unknown option or a wrong value, whose setting is the error's ``where``.
+    """
+    if config.name in BUILT_IN:
+        _dnn_config(config, where)
+
+
 def build_net(config: ArchitectureConfig, input_dim: int, window_width: int, num_senones: int) -> nn.Module:
     """Build an untrained net; its weights are drawn from torch's global generator.
 
     Raises:
         ModelError: For an unknown name or options that the net does not take.
     """
-    if config.name == "dnn":
-        try:
-            options = DnnConfig(**config.options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ModelError(
-                f"option {'.'.join(map(str, first['loc']))}: {first['msg']}",
-                where="model dnn",
-                expected=f"options {', '.join(DnnConfig.model_fields)}",
-            ) from None
-        return Dnn(input_dim, window_width, num_senones, options)
+    if config.name in BUILT_IN:
+        return Dnn(input_dim, window_width, num_senones, _dnn_config(config, "model"))
     net_class = _import_class(config.name)
     try:
         net = net_class(input_dim, window_width, num_senones, **config.options)
@@ -54,6 +59,23 @@ def build_net(config: ArchitectureConfig, input_dim: int, window_width: int, num
         raise ModelError(f"cannot be built: {error}", where=f"model {config.name}") from None
     assert isinstance(net, nn.Module)
     return net
+
+
+def _dnn_config(config: ArchitectureConfig, where: str) -> DnnConfig:
+    try:
+        return DnnConfig(**config.options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, known = str(first["loc"][0]), list(DnnConfig.model_fields)
+        where = f"{where}.options.{name}"
+        if first["type"] == "extra_forbidden":
+            raise ModelError(
+                f'unknown option "{name}"',
+                where=where,
+                expected=f"one of {', '.join(known)}",
+                hint=did_you_mean(name, known),
+            ) from None
+        raise ModelError(f'option "{name}": {first["msg"]}', where=where, got=first["input"]) from None
 
 
 def _import_class(name: str) -> Any:

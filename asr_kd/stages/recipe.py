@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.registry import ArchitectureConfig, check_options
 from asr_kd.data.folds import Folds
 from asr_kd.extraction import FeatureConfig, ViewConfig
 from asr_kd.fingerprint import unless
@@ -147,6 +147,18 @@ class Recipe(Settings):
     @classmethod
     def _name_alone(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_nets(self) -> Recipe:
+        check_options(self.model, "model")
+        for index, variant in enumerate(self.teachers.variants):
+            check_options(updated(self.model, variant.model), f"teachers.variants.{index}.model")
+        student = self._student_model()
+        for where, changes in (("student", None), ("baseline", self.baseline.model)):
+            check_options(updated(student, changes), f"{where}.model")
+        if self.sequence is not None:
+            check_options(updated(student, self.sequence.model), "sequence.model")
+        return self
 
     @model_validator(mode="after")
     def _check_teachers(self) -> Recipe:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_kd.config import load_recipe
+from asr_kd.config import load_any_recipe, load_recipe
 from asr_kd.errors import ConfigError
 
 RECIPE = """\
@@ -77,3 +77,40 @@ def test_changes_to_other_settings_are_checked_where_they_stand(
     with pytest.raises(ConfigError, match=re.escape(message)) as raised:
         load_recipe(tmp_path, overrides=[override])
     assert str(raised.value).startswith(f"--set {override}: ")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.options.unit=3", 'unknown option "unit"; expected one of hidden_layers, units, dropout'),
+        ("student.model.options.unit=3", "did you mean units?"),
+        (
+            "student.model.options.units=0",
+            'option "units": Input should be greater than or equal to 1; got 0',
+        ),
+        ("baseline.model.options.dropout=1", 'option "dropout": Input should be less than 1; got 1'),
+        ("teachers.variants=[{}, {model: {options: {unit: 3}}}]", 'unknown option "unit"'),
+        ("sequence.model.options.unit=3", 'unknown option "unit"'),
+    ],
+)
+def test_options_of_nets_are_checked_before_anything_is_trained(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    # Those of the student were looked at when its teachers had been trained.
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
+        load_recipe(tmp_path, overrides=[override])
+    assert str(raised.value).startswith(f"--set {override}: ")
+
+
+def test_options_of_a_students_net_are_checked_with_its_images_recipe(tmp_path: Path) -> None:
+    students = "students: [{name: small, model: {options: {unit: 3}}}]"
+    (tmp_path / "recipe.yaml").write_text(f"kind: images\nname: i\ncorpus: {{module: mnist}}\n{students}\n")
+    with pytest.raises(ConfigError, match=r'recipe.yaml:4: unknown option "unit"'):
+        load_any_recipe(tmp_path)
+
+
+def test_options_of_a_users_own_net_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    recipe = load_recipe(tmp_path, overrides=["model={name: 'mine:Net', options: {layers: 3}}"])
+    assert recipe.student_net().model.options == {"layers": 3}

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.registry import ArchitectureConfig, check_options
 from asr_kd.report.results import Provenance
 from asr_kd.stages.base import Settings, Stage
 from asr_kd.stages.images.corpus import ImageCorpusConfig, ImagePrepareStage
@@ -15,6 +15,7 @@ from asr_kd.stages.images.ensemble import ImageEnsembleConfig, ImageEnsembleStag
 from asr_kd.stages.images.score import ImageScoreConfig, ImageScoreStage
 from asr_kd.stages.images.students import ImageStudentConfig, ImageStudentsStage, StudentGridConfig
 from asr_kd.stages.images.teachers import ImageTeachersConfig, ImageTeachersStage
+from asr_kd.stages.overrides import updated
 from asr_kd.train.config import TrainConfig
 
 
@@ -48,6 +49,14 @@ class ImageRecipe(Settings):
     students: tuple[ImageStudentConfig, ...] = ()
     grids: tuple[StudentGridConfig, ...] = ()
     score: ImageScoreConfig = ImageScoreConfig()
+
+    @model_validator(mode="after")
+    def _check_nets(self) -> ImageRecipe:
+        check_options(self.teachers.model, "teachers.model")
+        check_options(self.model, "model")
+        for student in self.all_students():
+            check_options(updated(self.model, student.model), "students.model")
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> ImageRecipe:
