@@ -15,7 +15,7 @@ from torch import Tensor
 class WindowMasks(BaseModel):
     """How much of a window is masked: at most one band of feature values, and one stretch of frames.
 
-    The usual masks leave the frames alone: hidden values helped a student and hidden frames did not
+    The usual masks leave the frames alone: hidden values helped, hidden frames did not
     (recipes/speechocean762/RESULTS.md).
 
     Attributes:
