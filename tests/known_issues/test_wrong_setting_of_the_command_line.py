@@ -50,6 +50,14 @@ def test_the_place_that_gave_the_value_is_named(
         load_recipe(tmp_path, profile, overrides)
 
 
+def _assert_refused(folder: Path, override: str, message: str) -> None:
+    """Assert that a recipe with an override is refused, and that the error names the override."""
+    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
+        load_recipe(folder, overrides=[override])
+    assert str(raised.value).startswith(f"--set {override}: ")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -73,10 +81,7 @@ def test_changes_to_other_settings_are_checked_where_they_stand(
     tmp_path: Path, override: str, message: str
 ) -> None:
     # Until a net was made of them nobody looked at them, and then a traceback named no place.
-    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
-        load_recipe(tmp_path, overrides=[override])
-    assert str(raised.value).startswith(f"--set {override}: ")
+    _assert_refused(tmp_path, override, message)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +102,7 @@ def test_options_of_nets_are_checked_before_anything_is_trained(
     tmp_path: Path, override: str, message: str
 ) -> None:
     # Those of the student were looked at when its teachers had been trained.
-    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
-        load_recipe(tmp_path, overrides=[override])
-    assert str(raised.value).startswith(f"--set {override}: ")
+    _assert_refused(tmp_path, override, message)
 
 
 def test_options_of_a_students_net_are_checked_with_its_images_recipe(tmp_path: Path) -> None:
