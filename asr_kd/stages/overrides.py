@@ -42,11 +42,12 @@ TrainChanges = Annotated[dict[str, Any], AfterValidator(ChangesTo(TrainConfig))]
 
 
 def updated(config: Config, changes: Mapping[str, Any] | None) -> Config:
-    """Return a validated copy with some settings changed; ``options`` are merged."""
+    """Return a validated copy with some settings changed; what is nested, such as ``options``, is merged."""
     if not changes:
         return config
     # dict, not model_dump: some settings are left out of dumps, for they identify nothing.
-    return type(config).model_validate(merged(dict(config), changes))
+    base = {name: dict(value) if isinstance(value, BaseModel) else value for name, value in config}
+    return type(config).model_validate(merged(base, changes))
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -220,12 +220,12 @@ class Recipe(Settings):
     def control_nets(self) -> list[NetConfig]:
         """Return the settings of the control's seeds: the baseline's net with the student's updates."""
         student = self.student_net().train
-        updates = {"epochs": self.control.epochs or self._student_passes(), "batch_size": student.batch_size}
+        updates = {"epochs": self.control.epochs or self._control_epochs(), "batch_size": student.batch_size}
         train = updated(updated(self.train, self.baseline.train), updates)
         return [self._hard_net(train, self.control.seed + index) for index in range(self.control.count)]
 
-    def _student_passes(self) -> int:
-        """Return in how many epochs a net on hard labels sees as many frames as the student has seen."""
+    def _control_epochs(self) -> int:
+        """Return in how many epochs the control sees as many frames as the student has seen."""
         epochs = self.student_net().train.epochs * (self.views.count + 1) / (self.views.hard + 1)
         # Audio without text, for each frame with text.
         more = self.corpus.transfer_share / (1 - self.corpus.transfer_share)

@@ -50,14 +50,6 @@ def test_the_place_that_gave_the_value_is_named(
         load_recipe(tmp_path, profile, overrides)
 
 
-def _assert_refused(folder: Path, override: str, message: str) -> None:
-    """Assert that a recipe with an override is refused, and that the error names the override."""
-    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
-        load_recipe(folder, overrides=[override])
-    assert str(raised.value).startswith(f"--set {override}: ")
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -75,18 +67,7 @@ def _assert_refused(folder: Path, override: str, message: str) -> None:
         ),
         ("sequence.train.epoch=3", 'unknown setting "sequence.train.epoch"; expected one of epochs'),
         ("teachers.variants=[{train: {epoch: 3}}]", 'unknown setting "teachers.variants.0.train.epoch"'),
-    ],
-)
-def test_changes_to_other_settings_are_checked_where_they_stand(
-    tmp_path: Path, override: str, message: str
-) -> None:
-    # Until a net was made of them nobody looked at them, and then a traceback named no place.
-    _assert_refused(tmp_path, override, message)
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
+        # Those of the student's net were looked at when its teachers had been trained.
         ("model.options.unit=3", 'unknown option "unit"; expected one of hidden_layers, units, dropout'),
         ("student.model.options.unit=3", "did you mean units?"),
         (
@@ -98,11 +79,14 @@ def test_changes_to_other_settings_are_checked_where_they_stand(
         ("sequence.model.options.unit=3", 'unknown option "unit"'),
     ],
 )
-def test_options_of_nets_are_checked_before_anything_is_trained(
+def test_changes_and_options_are_checked_where_they_stand(
     tmp_path: Path, override: str, message: str
 ) -> None:
-    # Those of the student were looked at when its teachers had been trained.
-    _assert_refused(tmp_path, override, message)
+    # Until a net was made of them nobody looked at them, and then a traceback named no place.
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
+        load_recipe(tmp_path, overrides=[override])
+    assert str(raised.value).startswith(f"--set {override}: ")
 
 
 def test_options_of_a_students_net_are_checked_with_its_images_recipe(tmp_path: Path) -> None:

@@ -248,3 +248,13 @@ def test_students_of_images_begin_with_no_teachers_weights(tmp_path: Path) -> No
     )
     with pytest.raises(ConfigError, match="start: teacher is for students of the teachers' size"):
         load_any_recipe(_recipe(tmp_path, images))
+
+
+def test_a_net_changes_a_part_of_the_recipes_masks(tmp_path: Path) -> None:
+    overrides = ["train.masks={max_freq_width: 20}", "student.train.masks={probability: 1}"]
+    masks = load_recipe(_recipe(tmp_path), overrides=overrides).student_net().train.masks
+    assert masks is not None
+    assert (masks.probability, masks.max_freq_width) == (1, 20)
+    without = load_recipe(tmp_path, overrides=["train.masks={}", "student.train.masks=null"])
+    assert without.student_net().train.masks is None
+    assert without.baseline_nets()[0].train.masks is not None

@@ -54,8 +54,11 @@ class ImageRecipe(Settings):
     def _check_nets(self) -> ImageRecipe:
         check_options(self.teachers.model, "teachers.model")
         check_options(self.model, "model")
-        for student in self.all_students():
+        for student in self.students:
             check_options(updated(self.model, student.model), "students.model")
+        for grid in self.grids:
+            for student in grid.students():
+                check_options(updated(self.model, student.model), "grids.model")
         return self
 
     @model_validator(mode="after")
