@@ -223,6 +223,8 @@ class PhoneIds:
 def _pdf_ids(
     item: FileAlignment, num_frames: int, frame_shift: float, hmm: Hmm, phone_ids: PhoneIds
 ) -> Array | AlignmentFailure:
+    if num_frames == 0:
+        return AlignmentFailure(item.utt_id, f"audio shorter than a frame ({item.where})")
     if item.pdf_ids is not None:
         return _fitting_pdf_ids(item, num_frames, hmm)
     if item.times is not None:

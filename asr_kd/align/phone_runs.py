@@ -17,7 +17,8 @@ Array = np.ndarray[Any, Any]
 MAX_FRAME_DIFFERENCE = 3
 """Kaldi leaves out frames whose window would reach over an edge: two, of 25 ms each 10 ms."""
 
-_OVERLAP_SECONDS = 1e-3
+# Starts and durations are each rounded to 0.01 s, so that an end lies up to 0.015 s behind the next start.
+_OVERLAP_SECONDS = 0.0151
 
 
 def runs_of_times(

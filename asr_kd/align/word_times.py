@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from asr_kd.align.gmm import Array
@@ -80,38 +80,39 @@ def _frames(phones: Sequence[Segment]) -> tuple[int, int]:
 def _word_spans(
     words: Sequence[str], phones: Sequence[str], lexicon: Lexicon, silence: str
 ) -> list[tuple[int, int]] | None:
-    """Return the first phone of each word and the one after its last, or None where they do not fit."""
+    """Return the first phone of each word and the one after its last, or None where they do not fit.
 
-    @cache
-    def can_end(word: int, phone: int) -> bool:
-        """Whether the words from here on can be the phones from here on."""
-        return (word == len(words) and phone == len(phones)) or bool(choices(word, phone))
-
-    @cache
-    def choices(word: int, phone: int) -> list[tuple[int, int, bool]]:
-        """Return ways on from here: word, phone, and whether a word was passed rather than silence."""
-        ways = []
-        if phone < len(phones) and phones[phone] == silence:
-            ways.append((word, phone + 1, False))
-        if word < len(words):
-            for pronunciation in lexicon.pronunciations[words[word]]:
-                after = phone + len(pronunciation)
-                if tuple(phones[phone:after]) == pronunciation:
-                    ways.append((word + 1, after, True))
-        return [way for way in ways if can_end(way[0], way[1])]
-
-    # From the last phone to the first, so that no call goes deep.
-    for start in range(len(phones), -1, -1):
-        for word in range(len(words), -1, -1):
-            can_end(word, start)
-    spans: list[tuple[int, int]] = []
-    word, phone = 0, 0
-    while (word, phone) != (len(words), len(phones)):
-        ways = choices(word, phone)
-        if not ways:
+    A search in depth, silence before words and pronunciations in their order; a place is left for good once.
+    """
+    goal = len(words), len(phones)
+    place = 0, 0
+    tried = {place}
+    path = []  # the places passed, each with the ways on from it that are left
+    ways = _ways_on(place, words, phones, lexicon, silence)
+    while place != goal:
+        following = next((way for way in ways if way not in tried), None)
+        if following is not None:
+            path.append((place, ways))
+            place = following
+            tried.add(place)
+            ways = _ways_on(place, words, phones, lexicon, silence)
+        elif path:
+            place, ways = path.pop()
+        else:
             return None
-        following, after, is_word = ways[0]
-        if is_word:
-            spans.append((phone, after))
-        word, phone = following, after
-    return spans
+    ends = [*(passed for passed, _ in path), goal]
+    return [(phone, after) for (word, phone), (next_word, after) in pairwise(ends) if next_word > word]
+
+
+def _ways_on(
+    place: tuple[int, int], words: Sequence[str], phones: Sequence[str], lexicon: Lexicon, silence: str
+) -> Iterator[tuple[int, int]]:
+    """Yield the places, each a number of words and of phones, that silence or the next word leads to."""
+    word, phone = place
+    if phone < len(phones) and phones[phone] == silence:
+        yield word, phone + 1
+    if word < len(words):
+        for pronunciation in lexicon.pronunciations[words[word]]:
+            after = phone + len(pronunciation)
+            if tuple(phones[phone:after]) == pronunciation:
+                yield word + 1, after

@@ -16,6 +16,8 @@ from asr_kd.errors import ConfigError
 
 # Breaks ties between alignments of equal cost in favour of fewer words aligned with nothing.
 _TIE = 1e-5
+# Arcs hold costs in single precision.
+_EQUAL_MASS = 1e-6
 _MAX_STEPS = 10
 _WORD_WITH_WORD, _WORD_WITH_NOTHING, _NOTHING_WITH_WORD = 0, 1, 2
 
@@ -204,7 +206,8 @@ class _EditRecursion:
 
 def _likeliest(place: dict[int, float], own: int) -> int:
     """Return the word with the largest mass; of several the one that stands there already."""
-    return max(place, key=lambda word_id: (place[word_id], word_id == own, -word_id))
+    best = max(place, key=lambda word_id: (place[word_id], -word_id))
+    return own if place.get(own, 0.0) >= place[best] - _EQUAL_MASS else best
 
 
 def _add(place: dict[int, float], word_id: int, amount: float) -> None:

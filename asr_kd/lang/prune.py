@@ -20,7 +20,8 @@ def prune_ngram(model: NgramModel, threshold: float) -> NgramModel:
 
     An n-gram goes when the model's perplexity without it grows by a smaller share than ``threshold``; the
     highest order comes first, and what a longer n-gram builds on stays. Back-off weights are computed anew,
-    so each history keeps its sum over the words (1, or less where words were dropped). Empty orders go too.
+    so each history that stays an n-gram keeps its sum over the words (1, or less where words were dropped).
+    Empty orders go too.
 
     Args:
         model: Of any order; 1-grams always stay.
@@ -80,16 +81,28 @@ def divergence_increases(model: NgramModel, length: int) -> dict[Ngram, float]:
 
 
 def _renormalised(model: NgramModel, kept: list[dict[Ngram, float]]) -> NgramModel:
-    """Return the kept n-grams with back-off weights that give each history the sum that it had."""
+    """Return the kept n-grams with back-off weights that give each history the sum that it had.
+
+    Histories are what the result has weights for: its n-grams below the highest order. An ARPA file has no
+    place for others, which back off to shorter ones.
+    """
+
+    def is_history(ngram: Ngram) -> bool:
+        return not ngram or (len(ngram) < len(kept) and ngram in kept[len(ngram) - 1])
+
     totals = _totals(model)
-    backoffs = dict(model.backoffs)
+    backoffs = {ngram: weight for ngram, weight in model.backoffs.items() if is_history(ngram)}
     pruned = NgramModel(tuple(kept), backoffs)
-    for length in range(2, model.order + 1):
-        order_kept = kept[length - 1] if length <= len(kept) else {}
+    for length, order_kept in enumerate(kept[1:], start=2):
         # Lower orders are finished, and they are all that the sums over shorter histories see.
         for history, log_probs in _by_history(model.log_probs[length - 1]).items():
+            if not is_history(history):
+                continue
+            shorter = history[1:]
+            while not is_history(shorter):
+                shorter = shorter[1:]
             remaining = [ngram for ngram in log_probs if ngram in order_kept]
-            total, lower_total = _total(model, history, totals), _total(model, history[1:], totals)
+            total, lower_total = _total(model, history, totals), _total(model, shorter, totals)
             left = total - sum(10.0 ** log_probs[ngram] for ngram in remaining)
             lower_left = lower_total - sum(_prob(pruned, ngram[1:]) for ngram in remaining)
             if lower_left > _NO_MASS * lower_total:

@@ -88,7 +88,7 @@ def test_ctm(tmp_path: Path) -> None:
             AlignmentError,
             r'"A" is outside .*: 0\.000 to 0\.200 of 0\.10 s .*ctm:1',
         ),
-        (["u1 1 0 0.05 A", "u1 1 0.04 0.05 T"], AlignmentError, 'phones overlap: "T" starts at 0.040 s'),
+        (["u1 1 0 0.05 A", "u1 1 0.03 0.05 T"], AlignmentError, 'phones overlap: "T" starts at 0.030 s'),
         (["u3 1 0 0.1 A"], AlignmentError, r"u1: not in .*train\.ctm"),
         (["u1 1 0 A"], AlignmentError, r"ctm:1: malformed line of a CTM; expected utt_id channel start"),
         (["u1 1 x 0.1 A"], AlignmentError, r"ctm:1: malformed line of a CTM"),
@@ -110,6 +110,13 @@ def test_a_share_of_the_utterances_may_be_missing(tmp_path: Path) -> None:
     found, report = take(ctm(tmp_path, "u1 1 0 0.1 A", max_failed_share=0.5), u1=10, u2=10)
     assert list(found) == ["u1"]
     assert report.lines() == [f"u2 not in {tmp_path / 'train.ctm'}"]
+
+
+def test_audio_shorter_than_a_frame_fails_by_itself(tmp_path: Path) -> None:
+    lines = ("u1 1 0 0.1 A", "u2 1 0 0 A")
+    found, report = take(ctm(tmp_path, *lines, max_failed_share=0.5), u1=10, u2=0)
+    assert list(found) == ["u1"]
+    assert report.lines() == [f"u2 audio shorter than a frame ({tmp_path / 'train.ctm'}:2)"]
 
 
 def test_phones_have_other_names(tmp_path: Path) -> None:
