@@ -16,6 +16,9 @@ from torch import Tensor
 
 from asr_kd.errors import AsrKdError
 
+NO_LABEL = -1
+"""The pdf_id of a frame without a hard label, such as one of transfer audio."""
+
 
 @dataclass(frozen=True)
 class ContextWindow:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from asr_kd.data.windows import NO_LABEL
 from asr_kd.distill.dense_code import Dense
-from asr_kd.distill.loss import NO_LABEL, LossTerms
+from asr_kd.distill.loss import LossTerms
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.errors import AsrKdError, ShardError
 

@@ -17,12 +17,10 @@ from asr_kd.am.fused_cross_entropy import (
 )
 from asr_kd.am.row_chunks import row_chunks
 from asr_kd.am.triton_kernels import runs_triton
+from asr_kd.data.windows import NO_LABEL
 from asr_kd.distill.soft_cross_entropy import soft_cross_entropy_gradient, soft_cross_entropy_rows
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import AsrKdError
-
-NO_LABEL = -1
-"""The pdf_id of a frame without a hard label, such as one of transfer audio."""
 
 
 @dataclass(frozen=True)

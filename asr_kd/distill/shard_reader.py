@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from asr_kd.data.block_source import FEATURES, BlockSource, Frames
-from asr_kd.data.windows import Batch, ContextWindow, FramePool
+from asr_kd.data.windows import NO_LABEL, Batch, ContextWindow, FramePool
 from asr_kd.distill.apart import TeacherChoice
 from asr_kd.distill.damage import Damage
-from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import ShardSet
 from asr_kd.distill.target_decoder import TargetDecoder, grouped

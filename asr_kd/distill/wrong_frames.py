@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from asr_kd.distill.loss import NO_LABEL
+from asr_kd.data.windows import NO_LABEL
 
 WrongFrames = Literal["keep", "drop", "hard"]
 """``keep`` learns them like the others, ``drop`` not at all, ``hard`` their label in the teacher's place.

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from asr_kd.data.windows import Batch
+from asr_kd.data.windows import NO_LABEL, Batch
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
-from asr_kd.distill.loss import NO_LABEL, LossTerms, distillation_loss
+from asr_kd.distill.loss import LossTerms, distillation_loss
 from asr_kd.distill.targets import soft_targets
 from asr_kd.distill.wrong_frames import (
     FrameWeights,

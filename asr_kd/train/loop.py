@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from asr_kd.am.max_norm import limit_weight_norms
-from asr_kd.data.windows import Batch, BatchSource
+from asr_kd.data.windows import NO_LABEL, Batch, BatchSource
 from asr_kd.errors import ModelError
 from asr_kd.progress import progress
 from asr_kd.train import distributed
@@ -256,18 +256,24 @@ class Trainer:
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, float]:
-        """Return frame accuracy and cross-entropy on dev."""
+        """Return frame accuracy and cross-entropy on the frames of dev that have a label.
+
+        Raises:
+            ModelError: When none has.
+        """
         self.net.eval()
-        sums = torch.zeros(3, device=self.device)  # correct frames, nats, frames
+        sums = torch.zeros(3, device=self.device)  # correct frames, nats, frames, of those with a label
         for batch in self._dev_batches():
             with self.autocast():
                 logits = self.net(batch.windows)
             logits = logits.float()
             pdf_ids = batch.targets["pdf_ids"].long()
             sums[0] += (logits.argmax(1) == pdf_ids).sum()
-            sums[1] += nn.functional.cross_entropy(logits, pdf_ids, reduction="sum")
-            sums[2] += len(batch)
+            sums[1] += nn.functional.cross_entropy(logits, pdf_ids, reduction="sum", ignore_index=NO_LABEL)
+            sums[2] += (pdf_ids != NO_LABEL).sum()
         correct, nats, total = distributed.summed(sums).tolist()
+        if not total:
+            raise ModelError("no frame of dev has a label", where=self.name, hint="look at align/failed.txt")
         return correct / total, nats / total
 
     def _dev_batches(self) -> Iterator[Batch]:

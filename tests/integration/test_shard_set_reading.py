@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr_kd.data.windows import ContextWindow
-from asr_kd.distill.loss import NO_LABEL
+from asr_kd.data.windows import NO_LABEL, ContextWindow
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_tools import shards_bench, shards_info, shards_verify

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from asr_kd.am.dnn import Dnn, DnnConfig
-from asr_kd.data.windows import Batch, ContextWindow
-from asr_kd.distill.loss import NO_LABEL
+from asr_kd.data.windows import NO_LABEL, Batch, ContextWindow
 from asr_kd.distill.targets import SOFT_IDS, SOFT_PROBS, SOFT_TAIL
 from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
 from asr_kd.train import distributed

@@ -15,7 +15,8 @@ from asr_kd.am.fused_cross_entropy import (
     scale_in_place,
 )
 from asr_kd.am.triton_kernels import _has_compiler, runs_triton
-from asr_kd.distill.loss import NO_LABEL, distillation_loss
+from asr_kd.data.windows import NO_LABEL
+from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.train.cross_entropy import hard_cross_entropy
 

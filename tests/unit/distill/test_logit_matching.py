@@ -8,12 +8,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from asr_kd.data.windows import ContextWindow
+from asr_kd.data.windows import NO_LABEL, ContextWindow
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.ensemble import ensemble_log_posteriors
 from asr_kd.distill.kept_code import TopK
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss, teacher_logits
-from asr_kd.distill.loss import NO_LABEL
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from asr_kd.distill.loss import NO_LABEL, distillation_loss
+from asr_kd.data.windows import NO_LABEL
+from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.targets import SoftTargets, dense_posteriors, soft_targets
 from asr_kd.errors import AsrKdError
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from asr_kd.distill.loss import NO_LABEL, distillation_loss
+from asr_kd.data.windows import NO_LABEL
+from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.quantise import LogGrid
 from asr_kd.distill.sampled_code import Sampled, SampledCode, inclusion, systematic_draws
 from asr_kd.distill.targets import SoftTargets, dense_posteriors

@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 
+from asr_kd.data.windows import NO_LABEL
 from asr_kd.distill.ensemble import tempered_log_posteriors
 from asr_kd.distill.logit_matching import logit_matching_loss
-from asr_kd.distill.loss import NO_LABEL, distillation_loss
+from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.targets import SoftTargets
 
 UNLABELLED = torch.full((6,), NO_LABEL)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from asr_kd.data.windows import Batch
+from asr_kd.data.windows import NO_LABEL, Batch
 from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
-from asr_kd.distill.loss import NO_LABEL, distillation_loss
+from asr_kd.distill.loss import distillation_loss
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.distill.wrong_frames import FrameWeights, drop_wrong, learn_labels_of_wrong, wrong_frames
 from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
