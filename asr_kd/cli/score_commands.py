@@ -10,6 +10,7 @@ import typer
 from asr_kd.cli.show import print_word_errors
 from asr_kd.decode.word_lattice import vote
 from asr_kd.errors import ScoringError
+from asr_kd.report.cells import TOO_FEW
 from asr_kd.score.significance import Bootstrap, RateCounts, difference, error_counts, mean_counts
 from asr_kd.score.text_files import read_text_file, write_text_file
 from asr_kd.score.wer import score
@@ -99,7 +100,10 @@ def _print_difference(
     for name, each in zip((first, second), counts, strict=True):
         print(f"{name}: {what} {100 * each.rate:.2f} %")
     change = difference(counts[0], counts[1], bootstrap)
-    print(
-        f"difference in {what} {100 * change.mean:+.2f} points, {100 * bootstrap.level:.0f} % interval "
-        f"{100 * change.low:+.2f} to {100 * change.high:+.2f}, p = {change.p_value:.4f}"
-    )
+    told = TOO_FEW
+    if change.low is not None and change.high is not None:
+        told = (
+            f"{100 * bootstrap.level:.0f} % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}, "
+            f"p = {change.p_value:.4f}"
+        )
+    print(f"difference in {what} {100 * change.mean:+.2f} points, {told}")

@@ -36,7 +36,7 @@ def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst:
         f"{len(result.utterances):,}",
         f"{result.num_reference_words:,}",
         f"{100 * result.wer:.2f}",
-        f"{100 * interval.low:.2f} to {100 * interval.high:.2f}",
+        "too few" if interval is None else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}",
         f"{result.substitutions:,}",
         f"{result.deletions:,}",
         f"{result.insertions:,}",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asr_kd.report.results import Measure, ResultRow, Results, WordErrors
-from asr_kd.score.significance import Difference, GainKept
+from asr_kd.score.significance import MIN_UNITS, Difference, GainKept
 
 NOT_MEANINGFUL = "n/m"
 NONE = "-"
+TOO_FEW = "too few utterances for an interval"
 
 COLUMNS = (
     "system",
@@ -99,6 +100,8 @@ def parameters(count: int) -> str:
 
 def points(gain: Difference) -> str:
     """Return a difference in percentage points with its interval."""
+    if gain.low is None or gain.high is None:
+        return f"{100 * gain.mean:z.2f} points, {TOO_FEW}"
     return f"{100 * gain.mean:z.2f} points [{100 * gain.low:z.2f}, {100 * gain.high:z.2f}]"
 
 
@@ -114,18 +117,14 @@ def findings(results: Results) -> list[str]:
 
 def _finding(gain: GainKept) -> str:
     own = gain.student_gain
-    if own.low > 0:
-        verdict = "better than the baseline"
-    elif own.high < 0:
-        verdict = "worse than the baseline"
-    else:
-        verdict = "cannot be told from the baseline"
-    text = f"{verdict}, a gain of {points(own)}, p = {own.p_value:.2g}; "
+    verdict = {1: "better than", 0: "cannot be told from", -1: "worse than"}[own.told]
+    text = f"{verdict} the baseline, a gain of {points(own)}"
+    text += "; " if own.p_value is None else f", p = {own.p_value:.2g}; "
     if gain.value is None or gain.low is None or gain.high is None:
         return text + (
             f"share of the ensemble's gain not meaningful ({NOT_MEANINGFUL}): "
             f"that gain, {points(gain.ensemble_gain)}, "
-            + ("is a loss" if gain.ensemble_gain.high < 0 else "cannot be told from none")
+            + ("is a loss" if gain.ensemble_gain.told < 0 else "cannot be told from none")
         )
     return text + (
         f"keeps {100 * gain.value:.1f} % [{100 * gain.low:.0f}, {100 * gain.high:.0f}] "
@@ -135,12 +134,10 @@ def _finding(gain: GainKept) -> str:
 
 def notes(results: Results) -> list[str]:
     """Return what a reader of the table has to know about its numbers."""
-    intervals = [
-        measure.interval
-        for row in results.rows
-        for measure in (row.frame_accuracy, row.wer)
-        if measure is not None and measure.interval is not None
+    measures = [
+        measure for row in results.rows for measure in (row.frame_accuracy, row.wer) if measure is not None
     ]
+    intervals = [measure.interval for measure in measures if measure.interval is not None]
     texts = []
     drawn = sorted({interval.resampled for interval in intervals} - {"words"})
     if drawn:
@@ -148,7 +145,9 @@ def notes(results: Results) -> list[str]:
             f"[ ] {100 * intervals[0].level:.0f} % interval, paired bootstrap over {' and '.join(drawn)}: "
             "it covers the choice of test audio, not of training seeds."
         )
-    if any(m is not None and m.sd is not None for row in results.rows for m in (row.frame_accuracy, row.wer)):
+    if len(intervals) < len(measures):
+        texts.append(f"Where there is no interval, there are {TOO_FEW}: fewer than {MIN_UNITS}.")
+    if any(measure.sd is not None for measure in measures):
         texts.append("± standard deviation over training seeds; S/D/I are means over them.")
     if any(interval.resampled == "words" for interval in intervals):
         texts.append(
@@ -172,7 +171,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("training frames", _text(setup.num_train_frames, "{:,d}")),
         ("utterances", ", ".join(f"{name} {n:,}" for name, n in setup.num_utterances.items()) or None),
         ("failed to align", _text(setup.alignment_failed_share, "{:.2%} of the utterances")),
-        ("not in the lexicon", _text(setup.oov_share, "{:.2%} of the test words")),
+        ("not in the training text", _text(setup.oov_share, "{:.2%} of the test words")),
     ]
     for surface in results.tuning:
         scale, penalty = surface.chosen

@@ -119,7 +119,7 @@ class Setup(ResultsModel):
         num_train_frames: With hard labels.
         num_utterances: Scored, by split.
         alignment_failed_share: Share of the utterances that could not be aligned.
-        oov_share: Share of the test words that are not in the lexicon.
+        oov_share: Share of the test words that the training text lacks.
         extra: Anything else, as label and text.
     """
 

@@ -87,7 +87,7 @@ def test_difference_has_the_sign_of_a_minus_b_and_is_paired() -> None:
 
 
 def test_p_value_of_equal_and_of_balanced_systems() -> None:
-    same = _counts([1.0, 0.0, 1.0, 0.0])
+    same = _counts([1.0, 0.0, 1.0, 0.0, 1.0, 0.0])
     assert difference(same, same).p_value == 1.0
     # 30 utterances won, 20 lost of 400: z = 10 / sqrt(50) = 1.41, two-sided p = 0.157; ties at 0 count
     # on both sides, which adds half of P(difference = 0) = 0.02 to each.
