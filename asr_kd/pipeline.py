@@ -188,6 +188,7 @@ class Pipeline:
             "fingerprint": self._fingerprint(stage),
             "settings": stage.settings(),
             "inputs": self._inputs(stage),
+            "sources": stage.sources(),
             "seconds": round(seconds, 1),
             "peak_memory_bytes": peak_memory_bytes(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -212,18 +213,36 @@ class Pipeline:
 
     def _status(self, stage: Stage) -> StageStatus:
         marker = _read_marker(self._marker_path(stage))
-        if marker is None or not all(path.exists() for path in stage.outputs(self.work)):
-            return StageStatus(stage, State.TODO, marker=marker)
-        changes = [
-            *_differences(marker["settings"], json.loads(json.dumps(stage.settings())), ""),
+        if marker is None:
+            return StageStatus(stage, State.TODO)
+        is_whole = all(path.exists() for path in stage.outputs(self.work))
+        changes = self._changes(stage, marker, also_added=is_whole)
+        if changes:
+            return StageStatus(stage, State.STALE, tuple(changes), marker)
+        return StageStatus(stage, State.DONE if is_whole else State.TODO, marker=marker)
+
+    def _changes(self, stage: Stage, marker: dict[str, Any], also_added: bool) -> list[str]:
+        """Return what is no longer as it was when a stage was done.
+
+        Args:
+            stage: The stage.
+            marker: Of when it was done.
+            also_added: Whether settings count that were not there: those that ask for further outputs do not
+                change the outputs that are there.
+        """
+        inputs = self._inputs(stage)
+        before, now = marker.get("sources", {}), stage.sources()
+        known = before.keys() & now.keys()  # What was not known then or is not now cannot differ.
+        return [
+            *_differences(marker["settings"], json.loads(json.dumps(stage.settings())), also_added),
+            *_differences({key: before[key] for key in known}, {key: now[key] for key in known}),
             *(
                 f"stage {name} was redone"
-                for name, value in self._inputs(stage).items()
+                for name, value in inputs.items()
                 if marker["inputs"].get(name) != value
             ),
+            *(f"stage {name} is left out" for name in marker["inputs"] if name not in inputs),
         ]
-        state = State.STALE if changes else State.DONE
-        return StageStatus(stage, state, tuple(changes), marker)
 
 
 def _read_marker(path: Path) -> dict[str, Any] | None:
@@ -233,14 +252,16 @@ def _read_marker(path: Path) -> dict[str, Any] | None:
     return marker
 
 
-def _differences(before: Any, now: Any, where: str) -> list[str]:
+def _differences(before: Any, now: Any, also_added: bool = True, where: str = "") -> list[str]:
     """Return the settings that differ, as ``a.b was 1, is 2``."""
     if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted(set(before) | set(now))
+        keys = sorted(set(before) | set(now) if also_added else before)
         return [
             line
             for key in keys
-            for line in _differences(before.get(key), now.get(key), f"{where}.{key}" if where else key)
+            for line in _differences(
+                before.get(key), now.get(key), also_added, f"{where}.{key}" if where else key
+            )
         ]
     return [] if before == now else [f"{where} was {_text(before)}, is {_text(now)}"]
 

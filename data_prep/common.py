@@ -24,6 +24,13 @@ class CorpusOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def files_read(self, corpus: Path) -> list[Path]:
+        """Return texts and tables of a corpus that people edit; those that are not there count for nothing.
+
+        A work folder that was made from others is stale. Their audio is not looked at again.
+        """
+        return []
+
 
 @dataclass(frozen=True)
 class PreparedCorpus:

@@ -18,6 +18,7 @@ from data_prep.lexicons import read_pronunciations, without_stress
 _LEXICON_PLACES = ("local/dict", "dict", "local/dict_nosp", "lang", "lang_nosp")
 _DICT_FILES = ("lexicon.txt", "lexiconp.txt", "lexiconp_silprob.txt")
 _LANG_FILE = "phones/align_lexicon.txt"
+_TABLES = ("wav.scp", "text", "utt2spk", "segments")
 _POSITION = re.compile(r"_[BIES]$")
 
 
@@ -48,6 +49,14 @@ class Options(CorpusOptions):
     allow_pipes: bool = False
     root: str | None = None
     speakers_disjoint: bool = True
+
+    def files_read(self, corpus: Path) -> list[Path]:
+        """Return the tables of the data directories, and the lexicon."""
+        names = (self.train, self.dev, self.test, *((self.transfer,) if self.transfer else ()))
+        tables = [corpus / name / table for name in names for table in _TABLES]
+        places = _LEXICON_PLACES if self.lexicon is None else (self.lexicon,)
+        lexicons = [corpus / place / name for place in places for name in ("", *_DICT_FILES, _LANG_FILE)]
+        return [*tables, *lexicons]
 
 
 def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:

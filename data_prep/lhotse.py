@@ -36,6 +36,11 @@ class Options(CorpusOptions):
     strip_stress: bool = False
     speakers_disjoint: bool = True
 
+    def files_read(self, corpus: Path) -> list[Path]:
+        """Return the manifests, and the lexicon when it is a file."""
+        manifests = sorted(corpus.glob(f"{self.prefix}*_*.json*"))
+        return manifests if self.lexicon == CHARACTERS else [*manifests, corpus / self.lexicon]
+
 
 def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     """Prepare the corpus from the folder that holds lhotse's manifests.

@@ -164,6 +164,14 @@ class Stage(ABC):
         """Return what identifies the outputs beside settings and inputs, when they come from outside."""
         return ""
 
+    def sources(self) -> dict[str, Any]:
+        """Return what it reads from outside the work folder, as JSON, as far as that is known now.
+
+        It is no setting, so that nothing is made anew for it alone; but a stage that read something else is
+        stale.
+        """
+        return {}
+
     def discard(self, work: WorkDir) -> None:
         """Remove the outputs, so that a forced run makes all of them anew."""
         for path in self.outputs(work):

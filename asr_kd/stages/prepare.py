@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,15 @@ class PrepareStage(Stage):
         if self.lexicon.unknown_words != "refuse":
             settings["lexicon"] = self.lexicon.model_dump(mode="json")
         return settings
+
+    def sources(self) -> dict[str, Any]:
+        """Return the corpus's folder where one is named, and hashes of what people edit there."""
+        if self.corpus is None:
+            return {}
+        corpus = self.corpus.resolve()
+        files = {path for path in self.config.parsed_options().files_read(corpus) if path.is_file()}
+        hashes = {os.path.relpath(path, corpus): file_sha256(path)[:16] for path in sorted(files)}
+        return {"corpus": str(corpus), "files": hashes}
 
     def content(self, work: WorkDir) -> str:
         """Return a fingerprint of all manifests and texts."""

@@ -64,6 +64,71 @@ def test_lost_output_is_made_again(tmp_path: Path) -> None:
     assert runs == ["first", "second", "second"]
 
 
+class _Several(_First):
+    """Writes as many files as it has values."""
+
+    name = "several"
+    needs = ()
+
+    def __init__(self, *values: int) -> None:
+        self.values = values
+
+    def settings(self) -> dict[str, Any]:
+        return {f"file-{number}": value for number, value in enumerate(self.values)}
+
+    def outputs(self, work: WorkDir) -> list[Path]:
+        return [work.root / f"several-{number}.txt" for number in range(len(self.values))]
+
+    def run(self, work: WorkDir) -> dict[str, Any]:
+        for path, value in zip(self.outputs(work), self.values, strict=True):
+            path.write_text(str(value))
+        return {}
+
+
+def test_a_further_output_is_made_and_a_changed_one_refused(tmp_path: Path) -> None:
+    Pipeline([_Several(1)], WorkDir(tmp_path)).run()
+    with pytest.raises(StageError, match=r"file-0 was 1, is 2"):
+        Pipeline([_Several(2, 3)], WorkDir(tmp_path)).run()
+    assert not (tmp_path / "several-1.txt").exists()
+    Pipeline([_Several(1, 3)], WorkDir(tmp_path)).run()
+    assert (tmp_path / "several-1.txt").read_text() == "3"
+
+
+def test_a_stage_whose_input_is_left_out_is_stale(tmp_path: Path) -> None:
+    _pipeline(tmp_path)[0].run()
+    alone = _Second(1)
+    alone.needs = ()  # type: ignore[misc]  # as an object's own, which a class's may be
+    assert Pipeline([_First(), alone], WorkDir(tmp_path)).status()[1].changes == ("stage first is left out",)
+
+
+class _Reading(_First):
+    """Reads a file of the user's."""
+
+    name = "reading"
+    needs = ()
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self.path = path
+
+    def sources(self) -> dict[str, Any]:
+        return {} if self.path is None else {"file": self.path.name, "texts": {"a": self.path.read_text()}}
+
+
+def test_what_is_read_from_outside_may_not_differ_where_it_is_known(tmp_path: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text("same")
+    Pipeline([_Reading(tmp_path / "one.txt")], WorkDir(tmp_path)).run()
+
+    def changes(path: Path | None) -> tuple[str, ...]:
+        return Pipeline([_Reading(path)], WorkDir(tmp_path)).status()[0].changes
+
+    assert changes(None) == changes(tmp_path / "one.txt") == ()
+    assert changes(tmp_path / "two.txt") == ("file was one.txt, is two.txt",)
+    (tmp_path / "one.txt").write_text("edited")
+    assert changes(tmp_path / "one.txt") == ("texts.a was same, is edited",)
+
+
 def test_stale_stage_is_refused_and_says_what_changed(tmp_path: Path) -> None:
     _pipeline(tmp_path)[0].run()
     pipeline, runs = _pipeline(tmp_path, second=2)
