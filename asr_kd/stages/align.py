@@ -23,13 +23,20 @@ from asr_kd.am.prior import log_likelihoods
 from asr_kd.atomic import atomic_dir, write_json, write_text
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
 from asr_kd.extraction import FeatureConfig
-from asr_kd.fingerprint import file_sha256
+from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.lang.hmm import Hmm, HmmTopology, monophone_hmm
 from asr_kd.lang.lexicon import Lexicon, read_lexicon
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.progress import say
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.labels import FACTS_FILE, FAILED_FILE, GMM_FOLDER, HMM_FILE, TRANSFORM_FILE
+from asr_kd.stages.labels import (
+    FACTS_FILE,
+    FAILED_FILE,
+    GMM_FOLDER,
+    HMM_FILE,
+    TRANSFORM_FILE,
+    alignment_fingerprint,
+)
 from asr_kd.stages.nets import NetConfig, discard_models, train_hard
 
 Array = np.ndarray[Any, Any]
@@ -106,6 +113,10 @@ class AlignStage(Stage):
         if self.config.realign:
             settings["net"] = self.net.model_dump(mode="json")
         return settings
+
+    def content(self, work: WorkDir) -> str:
+        """Return a fingerprint of the alignments: those from elsewhere change while the settings do not."""
+        return fingerprint({split: alignment_fingerprint(work, split) for split in ALIGNED_SPLITS})
 
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return HMM, facts and alignments."""

@@ -14,7 +14,7 @@ from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.recogniser import SystemCard
 from asr_kd.stages.acoustics import MixtureCard
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.labels import label_fingerprint
+from asr_kd.stages.labels import alignment_fingerprint, label_fingerprint
 
 MADE_AS = "made_as"
 """Key in the JSON files of decoding: by split, the fingerprint of what it was made from."""
@@ -68,15 +68,13 @@ def decoded_as(
         search: As tuned.
         splits: What is decoded.
     """
-    shared = {
-        "graph": graph,
-        "system": _system(work, card),
-        "search": asdict(search),
-        "labels": label_fingerprint(work),
-    }
-    return {
-        split: fingerprint({**shared, "utterances": file_sha256(work.manifest(split))}) for split in splits
-    }
+    shared = {"graph": graph, "system": _system(work, card), "search": asdict(search)}
+
+    def made_as(split: str) -> str:
+        own = {"utterances": file_sha256(work.manifest(split)), "labels": alignment_fingerprint(work, split)}
+        return fingerprint({**shared, **own})
+
+    return {split: made_as(split) for split in splits}
 
 
 def was_made_as(path: Path, made_as: Mapping[str, str]) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_kd.data.frame_store import FRAMES_FILE, INDEX_FILE
+from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.lang.hmm import Hmm
 from asr_kd.stages.base import WorkDir, require
 
@@ -37,3 +39,8 @@ def read_pdf_counts(work: WorkDir) -> NDArray[np.int64]:
 def label_fingerprint(work: WorkDir) -> str:
     """Return the fingerprint of the training alignment's bytes."""
     return str(alignment_facts(work)["fingerprint"])
+
+
+def alignment_fingerprint(work: WorkDir, split: str) -> str:
+    """Return a fingerprint of a split's utterances and their pdf_ids."""
+    return fingerprint([file_sha256(work.align / split / name) for name in (INDEX_FILE, FRAMES_FILE)])

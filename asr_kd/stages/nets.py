@@ -150,7 +150,10 @@ def trained_hard_before(work: WorkDir, config: NetConfig, name: str) -> ModelCar
 
 
 def _hard_trained_as(work: WorkDir, config: NetConfig) -> str:
-    return fingerprint({"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)})
+    # The settings name a user's frontend, and not what it computes.
+    frontend = work.feature_store(config.features.key, "train").meta["frontend"]["fingerprint"]
+    facts = {"labels": label_fingerprint(work), "frontend": frontend}
+    return fingerprint({"net": config.model_dump(mode="json"), **facts})
 
 
 def trained_before(folder: Path, trained_as: str) -> ModelCard | None:

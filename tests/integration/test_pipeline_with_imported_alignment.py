@@ -65,6 +65,19 @@ def test_a_teacher_learns_from_an_imported_ctm(tmp_path: Path) -> None:
     assert (pipeline.work.models / "teacher-01" / "model.json").is_file()
 
 
+def test_what_builds_on_an_alignment_that_changed_is_stale(tmp_path: Path) -> None:
+    path = tmp_path / "work" / "{split}.ctm"
+    pipeline = open_tones(tmp_path, "align.imported.format=ctm", f"align.imported.path={path}")
+    pipeline.run(to_stage="features")
+    write_ctms(pipeline.work)
+    pipeline.run(to_stage="teachers")
+    dev = tmp_path / "work" / "dev.ctm"
+    lines = dev.read_text().splitlines(keepends=True)
+    dev.write_text("".join(lines).replace(lines[0], ""))  # its frames are silence then
+    pipeline.run(from_stage="align", to_stage="align", force=True)
+    assert pipeline.status()[3].changes == ("stage align was redone",)
+
+
 def test_senones_are_built_from_an_imported_ctm(tmp_path: Path) -> None:
     path = tmp_path / "work" / "{split}.ctm"
     imported = f"align.imported={{format: ctm, path: '{path}'}}"
