@@ -76,6 +76,7 @@ class ShardSetFacts(_Model):
         order_seed: Of the order in which a split's utterances were written; None for the corpus's order.
         precision: Of the teachers' matrix products.
         folds: Of train, each of which some teachers left out and labelled; None: all labelled everything.
+        utterances: Fingerprint of which utterances of each split are labelled; empty where it is not known.
     """
 
     averaging: Literal["arithmetic", "geometric", "weighted"]
@@ -100,6 +101,7 @@ class ShardSetFacts(_Model):
     order_seed: int | None = unless(None)
     precision: Literal["fp32", "bf16"] = unless("fp32")
     folds: Folds | None = unless(None)
+    utterances: str = unless("")
 
 
 class ShardSetHeader(ShardSetFacts):

@@ -27,7 +27,7 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
-from asr_kd.fingerprint import unless
+from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.progress import say
 from asr_kd.recogniser import System, SystemCard, TeacherWeights, feature_config
 from asr_kd.stages.base import Settings, Stage, WorkDir
@@ -201,7 +201,7 @@ class EnsembleStage(Stage):
                 for folder, each in zip(self._folders(work), all_facts, strict=True)
             ]
             label = stack.enter_context(labelling(arguments, num_processes))
-            for split in (each for each in SHARD_SPLITS if each in work.splits()):
+            for split in self._splits(work):
                 for view in self.views.numbers() if split in VIEWED_SPLITS else (0,):
                     self._label_view(work, label, writers, configs, split, view)
         headers = [writer.finish() for writer in writers]
@@ -259,7 +259,14 @@ class EnsembleStage(Stage):
             order_seed=self.config.order_seed,
             precision=precision,
             folds=self.folds,
+            utterances=fingerprint({split: self._utt_ids(work, split) for split in self._splits(work)}),
         )
+
+    def _splits(self, work: WorkDir) -> list[str]:
+        return [split for split in SHARD_SPLITS if split in work.splits()]
+
+    def _utt_ids(self, work: WorkDir, split: str) -> list[str]:
+        return [utterance.utt_id for utterance in self._utterances(work, split)]
 
     def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
         share = self.config.data_share if split == "train" else 1.0
@@ -300,8 +307,7 @@ class EnsembleStage(Stage):
     ) -> None:
         """Label one view of a split, from features of the teachers and the student by their key."""
         name = view_name(view)
-        wanted = [utterance.utt_id for utterance in self._utterances(work, split)]
-        utt_ids = writing_order(wanted, self.config.order_seed, split, name)
+        utt_ids = writing_order(self._utt_ids(work, split), self.config.order_seed, split, name)
         labelling_of_view = ViewLabelling(writers, split, name, utt_ids, self._members(work, split))
         if labelling_of_view.is_done:
             return
