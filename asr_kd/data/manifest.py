@@ -143,7 +143,7 @@ def check_utterance(utterance: Utterance, where: str) -> None:
         )
 
 
-def is_drawn(utt_id: str, share: float, seed: int) -> bool:
+def is_drawn(utt_id: str, share: float, seed: int | str) -> bool:
     """Return whether an utterance is in a share of its split that is drawn with a seed, by a hash."""
     digest = hashlib.sha256(f"{seed}:{utt_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -84,6 +84,12 @@ class NetConfig(Settings):
     views: ViewConfig | None = None
     left_out: LeftOut | None = unless(None)
 
+    @property
+    def draw(self) -> int | str:
+        """What its share of the utterances is drawn with."""
+        # Not the seed alone: corpus.transfer_share has one too, and what the same draw took is not left.
+        return f"net {self.seed}" if self.data_seed is None else self.data_seed
+
     def has_shape_of(self, other: NetConfig) -> bool:
         """Return whether the nets have the same weights over the same input; dropout may differ."""
         return self._shape() == other._shape()
@@ -120,10 +126,10 @@ def train_hard_together(
 ) -> list[ModelCard]:
     """Train nets that differ in their seeds alone in step, as :func:`train_hard` does; skip none."""
     # By split, draw and fold: frames are in memory once.
-    shared: dict[tuple[str, int | None, LeftOut | None], StoreSource] = {}
+    shared: dict[tuple[str, int | str | None, LeftOut | None], StoreSource] = {}
 
     def source(split: str, config: NetConfig, share: float) -> StoreSource:
-        key = split, None if share == 1 else _draw_seed(config), config.left_out
+        key = split, None if share == 1 else config.draw, config.left_out
         if key not in shared:
             shared[key] = hard_source(work, config, split, share)
         return shared[key].reseeded(config.seed)
@@ -319,22 +325,17 @@ def _provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[s
     }
 
 
-def _draw_seed(config: NetConfig) -> int:
-    return config.seed if config.data_seed is None else config.data_seed
-
-
 def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> StoreSource:
     """Return batches of a split's frames with the alignment's pdf_ids; of train, with the net's views."""
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
-    seed = _draw_seed(config)
     left_out = config.left_out if split == "train" else None
     folds = left_out.folds.of_each(work.utterances(split)) if left_out else {}
     utt_ids = [
         utt_id
         for utt_id in features.utt_ids
         if utt_id in alignment
-        and is_drawn(utt_id, share, seed)
+        and is_drawn(utt_id, share, config.draw)
         and not (left_out and folds[utt_id] == left_out.fold)
     ]
     if not utt_ids:

@@ -203,7 +203,7 @@ def test_nets_on_hard_labels_learn_the_views_that_the_recipe_names(tmp_path: Pat
         drawn = [
             len(utterance)
             for (utt_id, view), utterance in stored.items()
-            if view != "view2" and is_drawn(utt_id, net.data_share, net.seed)
+            if view != "view2" and is_drawn(utt_id, net.data_share, net.draw)
         ]
         assert source.num_frames == sum(drawn)
     # What they learnt is what the ensemble labelled; no other view is kept.
