@@ -29,8 +29,12 @@ def find_recipe(name: str) -> Path:
         ConfigError: When there is none, listing the known ones.
     """
     given = Path(name)
-    if given.is_file():
+    if given.name == RECIPE_FILE and given.is_file():
         return given.parent
+    if given.is_file():
+        raise ConfigError(
+            "not a recipe", where=given, expected=f"a file named {RECIPE_FILE}, or a folder that holds one"
+        )
     if (given / RECIPE_FILE).is_file():
         return given
     for folder in known_recipes():
@@ -85,7 +89,7 @@ def load_any_recipe(
     """
     path = folder / RECIPE_FILE
     content = _read_yaml(path)
-    profiles = content.pop("profiles", None) or {}
+    profiles = _profiles(content.pop("profiles", None) or {}, path)
     if profile not in profiles and profile != "default":
         known = sorted({"default", *profiles})
         raise ConfigError(
@@ -98,7 +102,7 @@ def load_any_recipe(
     for override in overrides:
         content = merged(content, parse_override(override))
     kind = content.get("kind", "speech")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ConfigError(f'unknown kind "{kind}"', where=path, expected=f"one of {', '.join(_KINDS)}")
     recipe_class = _KINDS[kind]
     try:
@@ -113,9 +117,20 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"malformed YAML: {error.problem}", where=f"{path}:{line}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not a text in UTF-8: {' '.join(str(error).split())}", where=path) from None
     if not isinstance(content, dict):
         raise ConfigError("a recipe is a mapping of settings", where=path, got=type(content).__name__)
     return content
+
+
+def _profiles(profiles: Any, path: Path) -> dict[str, dict[str, Any]]:
+    of_each = profiles if isinstance(profiles, dict) else {"profiles": profiles}
+    for name, changes in of_each.items():
+        if not isinstance(changes, dict | None):
+            where, got = f"{path}: {name}", type(changes).__name__
+            raise ConfigError("a profile is a mapping of settings", where=where, got=got)
+    return of_each
 
 
 class _OneValueEach(yaml.SafeLoader):
@@ -130,19 +145,23 @@ class _OneValueEach(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_override(text: str) -> dict[str, Any]:
+def parse_override(text: str, option: str = "--set") -> dict[str, Any]:
     """Turn ``a.b=value`` into nested mappings; the value is read as YAML.
+
+    Args:
+        text: As it was typed.
+        option: Of the command line that it was typed for, named in errors.
 
     Raises:
         ConfigError: When it has another form.
     """
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise ConfigError("malformed override", where=f"--set {text}", expected="a.b=value")
+        raise ConfigError("malformed override", where=f"{option} {text}", expected="a.b=value")
     try:
         nested: Any = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"malformed value: {error}", where=f"--set {text}") from None
+        raise ConfigError(f"malformed value: {error}", where=f"{option} {text}") from None
     for part in reversed(key.split(".")):
         nested = {part: nested}
     assert isinstance(nested, dict)

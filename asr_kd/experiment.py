@@ -42,10 +42,10 @@ def build_stages(
     ensemble = recipe.ensemble.system(len(teachers))
     sequence: list[Stage] = []
     if recipe.sequence is not None:
-        sequence = [
-            LatticesStage(recipe.sequence.lattices, ensemble),
-            SequenceStage(recipe.sequence, recipe.student.count),
-        ]
+        lattices = recipe.sequence.lattices
+        found = lattices.model_copy(update={"language_model": lattices.language_model.found(search_path)})
+        config = recipe.sequence.model_copy(update={"lattices": found})
+        sequence = [LatticesStage(found, ensemble), SequenceStage(config, recipe.student.count)]
     return [
         PrepareStage(recipe.corpus, corpus, recipe.lexicon),
         FeaturesStage(

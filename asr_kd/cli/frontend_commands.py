@@ -33,7 +33,7 @@ def check_frontend_command(
     """Check dim, number of frames, dtype, finite values, determinism and fingerprint of a frontend."""
     settings: dict[str, Any] = {}
     for option in options or []:
-        settings.update(parse_override(option))
+        settings.update(parse_override(option, "--option"))
     recordings = []
     for path in audio or []:
         loaded = load_audio(path)

@@ -58,7 +58,8 @@ def print_sweep(rows: Sequence[SweptPoint]) -> None:
         cells = [_mean(row.frame_accuracy.get(system)) for system in systems]
         cells += [_mean(row.wer.get(system)) for system in systems if any(each.wer for each in rows)]
         table.add_row(Text(point_label(row)) + (" *" if row is chosen else ""), *cells)
-    Console().print(table)
+    # In a file or a narrow terminal too the figures stay whole.
+    Console(width=max(Console().width, Console().measure(table).maximum)).print(table)
     print("* best student on dev, by WER where there is one")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from asr_kd.atomic import atomic_dir, write_json
 from asr_kd.data.frame_store import FrameStore, FrameStoreWriter
@@ -22,7 +22,7 @@ from asr_kd.decode.beam import DecodeConfig
 from asr_kd.decode.graph import GraphConfig, stored_graph
 from asr_kd.decode.parallel import decode_all
 from asr_kd.decode.tune import TuningGrid, tune
-from asr_kd.errors import StageError
+from asr_kd.errors import ConfigError, StageError
 from asr_kd.lang.arpa import write_arpa
 from asr_kd.lang.lexicon import read_lexicon, write_lexicon
 from asr_kd.progress import say, track
@@ -80,6 +80,14 @@ class DecodingConfig(Settings):
     num_processes: int = Field(2, ge=1)
     splits: tuple[Literal["dev", "test"], ...] = Field(("dev", "test"), min_length=1)
     mixtures: bool = False
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> DecodingConfig:
+        try:
+            self.grid()
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     def grid(self) -> TuningGrid:
         """Return the values to choose from."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -38,7 +38,7 @@ class CorpusConfig(Settings):
 
     module: str
     options: dict[str, Any] = {}
-    limit: dict[Split, int] = {}
+    limit: dict[Split, Annotated[int, Field(ge=1)]] = {}
     transfer_share: float = Field(0.0, ge=0, lt=1)
 
     def parsed_options(self) -> CorpusOptions:
@@ -147,6 +147,8 @@ class PrepareStage(Stage):
         module = load_corpus_module(self.config.module)
         with atomic_dir(work.corpus) as folder:
             prepared = module.prepare(self.corpus, folder, self.config.parsed_options())
+            for missing in self.config.limit.keys() - prepared.splits.keys():
+                raise ConfigError("the corpus has no such split", where=f"corpus.limit.{missing}")
             changed: dict[str, list[Utterance]] = {
                 split: spread_evenly(prepared.splits[split], limit)
                 for split, limit in self.config.limit.items()

@@ -73,11 +73,22 @@ def peak_memory_bytes() -> int:
 
 def _commit() -> str | None:
     """Return the commit of the checkout that asr_kd runs from, with ``+`` when it has changes."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    path = Path(__file__).resolve()
+    # Installed within somebody's checkout, it is no file of that one.
+    if _git(path.parent, "ls-files", "--error-unmatch", path.name) is None:
+        return None
+    return _git(path.parent, "describe", "--always", "--dirty=+", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git says, None where it fails or is not there."""
     try:
-        found = subprocess.run(  # noqa: S603  # a fixed command
-            command, cwd=folder, capture_output=True, text=True, check=True
+        found = subprocess.run(  # noqa: S603  # fixed commands
+            ["git", *arguments],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -1,4 +1,4 @@
-"""The first teacher's ``data_share`` was drawn as ``corpus.transfer_share``: too little or nothing was left."""
+"""The first teacher's share was drawn as ``corpus.transfer_share`` was: too little or nothing was left."""
 
 from __future__ import annotations
 
