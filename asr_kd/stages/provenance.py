@@ -30,12 +30,18 @@ def describe_run(recipe: str, profile: str, argv: list[str]) -> Provenance:
     return Provenance(
         recipe=recipe,
         profile=profile,
-        command=shlex.join([Path(argv[0]).name, *argv[1:]]),
+        command=_command(argv),
         commit=_commit(),
         machine=_machine(),
         version=__version__,
         date=time.strftime("%Y-%m-%d"),
     )
+
+
+def _command(argv: list[str]) -> str:
+    program = Path(argv[0]).name
+    # What ``python -m asr_kd``, and torchrun with it, calls itself.
+    return shlex.join([*(["python", "-m", "asr_kd"] if program == "__main__.py" else [program]), *argv[1:]])
 
 
 def with_run_facts(provenance: Provenance, work: WorkDir, seeds: dict[str, int]) -> Provenance:
