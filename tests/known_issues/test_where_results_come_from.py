@@ -1,4 +1,4 @@
-"""Results named the commit of a repository that asr_kd was installed in, and a command that nobody can type."""
+"""Results named the commit of a repository that asr_kd was installed in, and a command that cannot be typed."""
 
 from __future__ import annotations
 
