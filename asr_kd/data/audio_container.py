@@ -8,7 +8,10 @@ from typing import BinaryIO
 
 from asr_kd.errors import AudioError
 
-_UNKNOWN_WAV_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+_UNKNOWN_WAV_SIZES = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)
+_GIB = 1 << 30
+# Below 2 or 4 GiB: programs subtract the header, other chunks or the rest of a block from the limit.
+_SIZES_NEAR_A_LIMIT = 1 << 16
 _LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 
 
@@ -36,10 +39,17 @@ def _check_wav(stream: BinaryIO, where: str) -> None:
         position = stream.tell()
         if chunk[:4] == b"data":
             present = stream.seek(0, io.SEEK_END) - position
-            if size not in _UNKNOWN_WAV_SIZES and present < size:
+            if present < size and not _is_of_a_stream(size, present):
                 raise _truncated(where, f"{size} bytes of samples, as the header says", present)
             return
         stream.seek(position + size + size % 2)
+
+
+def _is_of_a_stream(size: int, present: int) -> bool:
+    """Return whether a size was stated before it was known, as of a WAV that is written to a pipe."""
+    is_near_a_limit = -size % (2 * _GIB) <= _SIZES_NEAR_A_LIMIT
+    # A large file near a limit may well be one that is cut.
+    return size in _UNKNOWN_WAV_SIZES or (is_near_a_limit and present < _GIB)
 
 
 def _check_ogg(stream: BinaryIO, where: str) -> None:
