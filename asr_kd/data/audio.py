@@ -21,6 +21,8 @@ from asr_kd.errors import AudioError
 
 _MAX_KERNEL_VALUES = 50_000_000
 _UNKNOWN_LENGTH = 1 << 60
+_LARGEST_VORBIS_PAGE = 255 * 4096
+"""Samples: a page ends at most 255 packets, each of half the longest block."""
 _FORMATS = "wav, flac, ogg or mp3"
 
 
@@ -241,12 +243,22 @@ def _byte_stream(source: str | Path | bytes, where: str) -> BinaryIO:
 
 def _read(sound: soundfile.SoundFile, start: int, num_samples: int) -> NDArray[np.float32]:
     """Return float32 [num_samples or fewer, channels] from sample ``start``."""
-    # libsndfile's seek in MP3 lands beside the sample asked for, so the start is read and dropped.
-    num_dropped = start if sound.format in ("MP3", "MPEG") else 0
-    if start and not num_dropped:
-        sound.seek(start)
+    first = _place_to_seek(sound, start)
+    if first:
+        sound.seek(first)
+    num_dropped = start - first
     samples: NDArray[np.float32] = sound.read(num_dropped + num_samples, dtype="float32", always_2d=True)
     return samples[num_dropped:]
+
+
+def _place_to_seek(sound: soundfile.SoundFile, start: int) -> int:
+    """Return the last sample up to ``start`` that libsndfile's seek is sure to meet."""
+    if sound.format in ("MP3", "MPEG"):
+        return 0
+    if sound.format == "OGG" and sound.subtype == "VORBIS":
+        # In the last page, whose last block the audio does not fill, it lands some milliseconds late.
+        return max(0, min(start, int(sound.frames) - _LARGEST_VORBIS_PAGE))
+    return start
 
 
 def _range_error(where: str, stated: int, start: int, wanted: int | None) -> AudioError:
