@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -10,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_HOST = os.uname().nodename
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary file path beside ``path``; rename it there when the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _own_place(path)
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -28,22 +30,60 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_dir(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; put it in place of ``path`` when the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    with temporary_dir(path) as temporary:
         yield temporary
         if path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            old = temporary.with_suffix(".old")
             shutil.rmtree(old, ignore_errors=True)
             path.rename(old)
             temporary.rename(path)
             shutil.rmtree(old)
         else:
             temporary.rename(path)
+
+
+@contextmanager
+def temporary_dir(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``, under a name of this process's own; remove it in the end."""
+    temporary = _own_place(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
     finally:
+        # What is still mapped cannot be removed on NFS; the next one does it.
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _own_place(path: Path) -> Path:
+    """Return this process's place beside ``path``, once what killed processes left there is removed.
+
+    What processes of another machine left is not touched: whether they still run cannot be seen from here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stem = f".{path.name}.{_HOST}."
+    for found in path.parent.glob(f"{glob.escape(stem)}*.*"):
+        process, _, ending = found.name.removeprefix(stem).partition(".")
+        if process.isdecimal() and ending in ("tmp", "old") and not _is_running(int(process)):
+            _remove(found)
+    return path.with_name(f"{stem}{os.getpid()}.tmp")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -41,15 +45,47 @@ def version() -> None:
     print(__version__)
 
 
+_ENDED = {128 + signal.SIGINT: "interrupted", 128 + signal.SIGTERM: "terminated"}
+"""By exit code, what ended the run before it was done."""
+
+
 def main() -> None:
-    """Run the command line; exit code 1 and one line for what a user can mend, 130 for an interrupt."""
+    """Run the command line.
+
+    Exit code 1 and one line for what a user can mend, 130 for Ctrl-C, 143 for SIGTERM.
+    """
     try:
-        app()
+        with _unwound_by_sigterm():
+            app()
     except AsrKdError as error:
         print(f"error: {error}", file=sys.stderr)
         if os.environ.get("ASR_KD_TRACEBACK"):
             traceback.print_exc()
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        # typer makes Ctrl-C such an end too.
+        if end.code in _ENDED:
+            print(f"{_ENDED[end.code]}; run the same command again to go on", file=sys.stderr)
+        raise
+
+
+@contextmanager
+def _unwound_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave the block as Ctrl-C does, so that temporary files and processes go with the run.
+
+    Not under ``torchrun``: a rank that waits for the others would not look at the signal.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # A second one, as of ``timeout``, would break off the clearing up.
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from asr_kd.atomic import atomic_dir, write_json
+from asr_kd.atomic import atomic_dir, temporary_dir, write_json
 from asr_kd.data.frame_store import FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance, spread_evenly
 from asr_kd.decode.beam import DecodeConfig
@@ -239,10 +238,7 @@ class DecodeStage(Stage):
         references = classes.fold(
             {f"{name} {utterance.utt_id}": utterance.text or "" for name in tuned for utterance in utterances}
         )
-        # What is still mapped cannot be removed on NFS.
-        temporary = TemporaryDirectory(dir=work.decode, prefix=".dev-scores.", ignore_cleanup_errors=True)
-        with temporary as place:
-            folder = Path(place)
+        with temporary_dir(work.decode / "dev-scores") as folder:
             for name in tuned:
                 _write_scores(folder / name, work, load_acoustics(tuned[name], work), utt_ids)
             stores = {name: FrameStore(folder / name) for name in tuned}

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from asr_kd.am.device import Precision, WantedPrecision, usable_precision, warn_of_emulation
 from asr_kd.am.prior import log_prior
+from asr_kd.atomic import temporary_dir
 from asr_kd.data.augment import view_labels
 from asr_kd.data.folds import Folds
 from asr_kd.data.frame_store import FrameStore
@@ -288,13 +288,12 @@ class EnsembleStage(Stage):
         if view == 0 or (split == VIEWED_SPLIT and view <= self.views.hard):
             yield {key: work.features(key, split, name) for key in configs}
             return
-        with TemporaryDirectory(dir=work.root, prefix=".views-") as temporary:
+        with temporary_dir(work.root / "views") as folder:
             for key, config in configs.items():
                 frontend = config.load(self.search_path)
-                folder = Path(temporary) / key
                 utterances = self._utterances(work, split)
-                extract_split(utterances, frontend, config, folder, view, self.views.augment)
-            yield {key: Path(temporary) / key for key in configs}
+                extract_split(utterances, frontend, config, folder / key, view, self.views.augment)
+            yield {key: folder / key for key in configs}
 
     def _label_view(
         self,
