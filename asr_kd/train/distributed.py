@@ -119,6 +119,11 @@ def first_says(value: bool) -> bool:
     return bool(word)
 
 
+def wait_for_all() -> None:
+    """Return when every rank has come here; the first one may then remove what the others were reading."""
+    summed(torch.zeros(1))  # A sum is there when each has given its part; a broadcast does not wait.
+
+
 def random_states(device: torch.device) -> list[Tensor]:
     """Return the states of every rank's generators."""
     own = torch.get_rng_state()

@@ -183,6 +183,7 @@ class Trainer:
         if self.config.early_stopping:
             distributed.first_says(True)  # It has written the file by then.
             self.net.load_state_dict(load_best(self.folder, self.result.best_epoch))
+            distributed.wait_for_all()  # The first one removes the file next.
         else:
             self.result.best_epoch = len(self.result.epochs)
             self.result.dev_accuracy = self.result.epochs[-1].dev_accuracy
