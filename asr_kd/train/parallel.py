@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
 
 import torch
@@ -61,7 +61,9 @@ def run_side_by_side(
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads, os.getpid())) as pool:
         futures = [pool.submit(function, *each) for each in arguments]
         try:
-            return [future.result() for future in futures]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            # Of all calls, unless one failed: its error is raised here.
+            return [future.result() for future in futures if future in done]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             # The others need not be waited for: they go on from their checkpoints the next time.
