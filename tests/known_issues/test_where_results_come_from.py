@@ -1,4 +1,4 @@
-"""Results named the commit of a repository that asr_kd was installed in, and a command that cannot be typed."""
+"""Results named the commit of a repository that asr_kd was installed in, and a command nobody can type."""
 
 from __future__ import annotations
 
