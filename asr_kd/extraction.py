@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from asr_kd.am.checkpoint import FrontendCard
 from asr_kd.atomic import atomic_dir
 from asr_kd.data.audio import load_utterance, resample
-from asr_kd.data.augment import AugmentConfig, augment, mask_view
+from asr_kd.data.augment import AugmentConfig, augment, mask_view, plan_view
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance
 from asr_kd.fingerprint import fingerprint
@@ -25,6 +25,7 @@ from asr_kd.frontend.cmvn import Cmvn, CmvnMode
 from asr_kd.in_order import map_in_order
 from asr_kd.progress import track
 from asr_kd.torch_threads import one_torch_thread
+from asr_kd.units import num_frames
 
 _THREADS = 2
 _IN_FLIGHT = 6
@@ -103,6 +104,12 @@ class FeatureConfig(BaseModel):
             sampling_rate=spec.sampling_rate,
             fingerprint=spec.fingerprint,
         )
+
+
+def num_view_frames(utterance: Utterance, view: int, augmentation: AugmentConfig, frame_shift: float) -> int:
+    """Return how many frames :func:`extract_split` gives a view of an utterance, without its audio."""
+    num_samples = plan_view(utterance.utt_id, view, augmentation).num_samples(utterance.num_samples)
+    return num_frames(num_samples, utterance.sampling_rate, frame_shift)
 
 
 def extract_split(

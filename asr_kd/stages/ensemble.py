@@ -26,7 +26,7 @@ from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
-from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, view_name
+from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, num_view_frames, view_name
 from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.progress import say
 from asr_kd.recogniser import System, SystemCard, TeacherWeights, feature_config
@@ -202,8 +202,8 @@ class EnsembleStage(Stage):
             ]
             label = stack.enter_context(labelling(arguments, num_processes))
             for split in self._splits(work):
-                for view in self.views.numbers() if split in VIEWED_SPLITS else (0,):
-                    self._label_view(work, label, writers, configs, split, view)
+                for view, utt_ids in self._with_frames(work, split, facts.frame_shift).items():
+                    self._label_view(work, label, writers, configs, split, view, utt_ids)
         headers = [writer.finish() for writer in writers]
         header = headers[0]
         sizes = header.bytes_per_frame()
@@ -259,18 +259,35 @@ class EnsembleStage(Stage):
             order_seed=self.config.order_seed,
             precision=precision,
             folds=self.folds,
-            utterances=fingerprint({split: self._utt_ids(work, split) for split in self._splits(work)}),
+            utterances=fingerprint(
+                {split: [row.utt_id for row in self._utterances(work, split)] for split in self._splits(work)}
+            ),
         )
 
     def _splits(self, work: WorkDir) -> list[str]:
         return [split for split in SHARD_SPLITS if split in work.splits()]
 
-    def _utt_ids(self, work: WorkDir, split: str) -> list[str]:
-        return [utterance.utt_id for utterance in self._utterances(work, split)]
-
     def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
         share = self.config.data_share if split == "train" else 1.0
         return [row for row in work.utterances(split) if is_drawn(row.utt_id, share, TRANSFER_SEED)]
+
+    def _with_frames(self, work: WorkDir, split: str, frame_shift: float) -> dict[int, list[str]]:
+        """Return by number of the view the utterances of which it has a frame, and say how many are left out.
+
+        A recording shorter than half a frame shift has none, and nothing that could be learnt.
+        """
+        rows = self._utterances(work, split)
+        views = self.views.numbers() if split in VIEWED_SPLITS else range(1)
+        augmentation = self.views.augment
+        found = {
+            view: [row.utt_id for row in rows if num_view_frames(row, view, augmentation, frame_shift)]
+            for view in views
+        }
+        num_all = len(rows) * len(views)
+        if num_left_out := num_all - sum(map(len, found.values())):
+            what = "utterances" if len(views) == 1 else "views of utterances"
+            say(f"ensemble {split}: left out {num_left_out:,} of {num_all:,} {what} that have no frame")
+        return found
 
     def _members(self, work: WorkDir, split: str) -> dict[str, tuple[int, ...]] | None:
         """Return by utt_id the teachers that label an utterance; None where all do."""
@@ -303,11 +320,12 @@ class EnsembleStage(Stage):
         configs: Mapping[str, FeatureConfig],
         split: str,
         view: int,
+        utt_ids: Sequence[str],
     ) -> None:
-        """Label one view of a split, from features of the teachers and the student by their key."""
+        """Label some utterances of a view, from features of the teachers and the student by their key."""
         name = view_name(view)
-        utt_ids = writing_order(self._utt_ids(work, split), self.config.order_seed, split, name)
-        labelling_of_view = ViewLabelling(writers, split, name, utt_ids, self._members(work, split))
+        order = writing_order(utt_ids, self.config.order_seed, split, name)
+        labelling_of_view = ViewLabelling(writers, split, name, order, self._members(work, split))
         if labelling_of_view.is_done:
             return
         alignment = work.alignment(split) if (work.align / split).is_dir() else None

@@ -29,10 +29,12 @@ def sample_posteriors(
         temperature: Of their softmax.
         averaging: Which mean is taken.
         weights: One a teacher for ``weighted``.
-        num_utterances: Spread evenly over the training set.
+        num_utterances: Spread evenly over the training utterances that have frames.
     """
     inputs = {key: work.feature_store(key, "train") for key in system.frontends()}
-    utt_ids = [row.utt_id for row in spread_evenly(work.utterances("train"), num_utterances)]
+    frame_shift = system.models[0].card.frontend.frame_shift
+    rows = [row for row in work.utterances("train") if row.num_frames(frame_shift)]
+    utt_ids = [row.utt_id for row in spread_evenly(rows, num_utterances)]
     sample = []
     for utt_id in track(utt_ids, "labelling a sample", len(utt_ids), "utterances"):
         logits = (model.logits(inputs[feature_config(model).key].get(utt_id)) for model in system.models)
