@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 _HOST = os.uname().nodename
+# More than a full disk has left.
+_PROBE_BYTES = 1 << 20
 
 
 @contextmanager
@@ -84,6 +86,22 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Let a library that writes ``path`` fail as Python does: torch and safetensors hide that a disk is full.
+
+    Raises:
+        OSError: In place of the library's own error, when no more can be written to the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError):
+            with path.open("ab") as stream:
+                stream.write(bytes(_PROBE_BYTES))
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import typer
 
@@ -58,15 +59,30 @@ def main() -> None:
         with _unwound_by_sigterm():
             app()
     except AsrKdError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if os.environ.get("ASR_KD_TRACEBACK"):
-            traceback.print_exc()
-        sys.exit(1)
+        _end(str(error))
+    except OSError as error:
+        if error.filename is None:  # none of a file that somebody named
+            raise
+        _end(f"{error.filename}: {error.strerror}")
     except SystemExit as end:
         # typer makes Ctrl-C such an end too.
         if end.code in _ENDED:
-            print(f"{_ENDED[end.code]}; run the same command again to go on", file=sys.stderr)
+            print(f"{_ENDED[end.code]}; {how_to_go_on(sys.argv)}", file=sys.stderr)
         raise
+
+
+def how_to_go_on(argv: Sequence[str]) -> str:
+    """Return what to type after a command that was broken off."""
+    if "--force" in argv:  # which would redo the stages that are done
+        return "to go on, run the same command with --from-stage and the stage that it was in"
+    return "run the same command again to go on"
+
+
+def _end(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    if os.environ.get("ASR_KD_TRACEBACK"):
+        traceback.print_exc()
+    sys.exit(1)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asr_kd.atomic import atomic_path
+from asr_kd.atomic import atomic_path, plain_errors
 from asr_kd.errors import ModelError
 from asr_kd.fingerprint import fingerprint
 
@@ -61,7 +61,7 @@ def save_state(folder: Path, state: TrainState, settings: dict[str, Any]) -> Non
     """
     # Not asdict: it would copy every tensor.
     content = {**vars(state), "settings": fingerprint(settings)}
-    with atomic_path(folder / LAST_FILE) as temporary:
+    with atomic_path(folder / LAST_FILE) as temporary, plain_errors(temporary):
         torch.save(content, temporary)
     for path in folder.glob("best-*.pt"):
         if path != _best_file(folder, state.best_epoch):
@@ -89,7 +89,7 @@ def load_state(folder: Path, settings: dict[str, Any]) -> TrainState | None:
 
 def save_best(folder: Path, epoch: int, weights: Weights) -> None:
     """Write the weights of an epoch, counted from 1, that is better than those before."""
-    with atomic_path(_best_file(folder, epoch)) as temporary:
+    with atomic_path(_best_file(folder, epoch)) as temporary, plain_errors(temporary):
         torch.save(weights, temporary)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_kd.cli import main
 from asr_kd.config import find_recipe, load_recipe, parse_override
 from asr_kd.errors import ConfigError
 from tests.support.tones import tones_pipeline, tones_recipe
@@ -57,3 +58,14 @@ def test_a_limit_of_a_split_that_is_not_there(tmp_path: Path) -> None:
 def test_an_option_is_named_as_it_was_typed() -> None:
     with pytest.raises(ConfigError, match="--option foo: malformed"):
         parse_override("foo", "--option")
+
+
+def test_a_work_folder_that_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, place = tones_recipe(tmp_path / "recipe"), tmp_path / "file"
+    place.touch()
+    monkeypatch.setattr("sys.argv", ["asr-kd", "run", str(recipe), "--work", str(place)])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert f"error: {place}" in capsys.readouterr().err

@@ -153,3 +153,9 @@ def test_a_process_of_the_command_line_can_be_terminated(monkeypatch: pytest.Mon
     with pytest.raises(SystemExit):
         command_line.main()
     assert codes == [-signal.SIGTERM]
+
+
+def test_a_forced_run_goes_on_from_its_stage() -> None:
+    command = ["asr-kd", "run", "r"]
+    assert command_line.how_to_go_on(command) == "run the same command again to go on"
+    assert "--from-stage" in command_line.how_to_go_on([*command, "--force"])
