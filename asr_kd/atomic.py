@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary file path beside ``path``; rename it there when the block succeeds."""
     temporary = _own_place(path)
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        with _locked(temporary, os.O_RDWR | os.O_CREAT):
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,33 +53,47 @@ def temporary_dir(path: Path) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        yield temporary
+        with _locked(temporary, os.O_RDONLY):
+            yield temporary
     finally:
         # What is still mapped cannot be removed on NFS; the next one does it.
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _own_place(path: Path) -> Path:
-    """Return this process's place beside ``path``, once what killed processes left there is removed.
-
-    What processes of another machine left is not touched: whether they still run cannot be seen from here.
-    """
+    """Return this process's place beside ``path``, once what killed processes left there is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stem = f".{path.name}.{_HOST}."
-    for found in path.parent.glob(f"{glob.escape(stem)}*.*"):
-        process, _, ending = found.name.removeprefix(stem).partition(".")
-        if process.isdecimal() and ending in ("tmp", "old") and not _is_running(int(process)):
-            _remove(found)
-    return path.with_name(f"{stem}{os.getpid()}.tmp")
+    for ending in ("tmp", "old"):
+        for found in path.parent.glob(f".{glob.escape(path.name)}.*.{ending}"):
+            if _is_left(found):
+                _remove(found)
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
 
 
-def _is_running(process: int) -> bool:
+@contextmanager
+def _locked(path: Path, flags: int) -> Iterator[None]:
+    """Hold a lock, by which a process of any machine or container sees that somebody still writes here."""
+    descriptor = os.open(path, flags)
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        with suppress(OSError):  # no locks on this file system: nothing is ever removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_left(path: Path) -> bool:
+    """Return whether nobody holds the lock of a temporary file or folder any more."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:
         return False
-    except PermissionError:  # another user's
-        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
     return True
 
 

@@ -97,6 +97,17 @@ class ScoringError(AsrKdError):
     """Hypotheses and references cannot be compared."""
 
 
+def how_to_go_on(force: bool) -> str:
+    """Return what to type after a command that was broken off.
+
+    Args:
+        force: Whether it was to redo stages that were done.
+    """
+    if force:  # the same command would redo those that it has done
+        return "to go on, run the same command with --from-stage and the stage that it was in"
+    return "run the same command again to go on"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """Return a hint at the known name that is nearest to a mistyped one, if any is near."""
     nearest = get_close_matches(name, list(known), n=1)

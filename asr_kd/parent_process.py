@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -18,6 +19,12 @@ def end_with(parent: int) -> None:
         parent: The run's process id.
     """
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def end_workers() -> None:
+    """End all processes of this run's pools at once, with what they are at: its own next step redoes it."""
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 def _watch(parent: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_kd.atomic import write_json
-from asr_kd.errors import StageError, did_you_mean
+from asr_kd.errors import StageError, did_you_mean, how_to_go_on
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import say
 from asr_kd.stages.base import Stage, WorkDir
@@ -116,7 +116,7 @@ class Pipeline:
         for stage in selected:
             # Ranks decide alike, though they see the work folder at different moments.
             if distributed.first_says(distributed.is_first() and self._prepare(stage, force, dry_run)):
-                self._run_stage(stage)
+                self._run_stage(stage, force)
 
     def _prepare(self, stage: Stage, force: bool, dry_run: bool) -> bool:
         """Return whether a stage is to run now, cleared of what an earlier run left when it is forced."""
@@ -151,10 +151,11 @@ class Pipeline:
         return StageError(
             f"stage {status.stage.name} was done with other inputs: {'; '.join(status.changes)}",
             where=self.work.root,
-            hint=f"redo it with --from-stage {status.stage.name} --force, or use another --work folder",
+            hint=f"redo it with --from-stage {status.stage.name} --force, or use another --work folder"
+            + (f", or {status.stage.stale_hint}" if status.stage.stale_hint else ""),
         )
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_stage(self, stage: Stage, force: bool) -> None:
         if not (stage.data_parallel or distributed.is_first()):
             return
         start = time.monotonic()
@@ -162,12 +163,12 @@ class Pipeline:
             with nullcontext() if stage.data_parallel else distributed.alone():
                 summary = stage.run(self.work)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise StageError(
                 f"the disk is full while stage {stage.name} writes",
                 where=self.work.root,
-                hint="free some space and run the same command again; finished stages stay as they are",
+                hint=f"free some space; {how_to_go_on(force)}",
             ) from error
         if not distributed.is_first():
             return
@@ -216,25 +217,24 @@ class Pipeline:
         if marker is None:
             return StageStatus(stage, State.TODO)
         is_whole = all(path.exists() for path in stage.outputs(self.work))
-        changes = self._changes(stage, marker, also_added=is_whole)
+        changes = self._changes(stage, marker, None if is_whole else stage.outputs_named_by)
         if changes:
             return StageStatus(stage, State.STALE, tuple(changes), marker)
         return StageStatus(stage, State.DONE if is_whole else State.TODO, marker=marker)
 
-    def _changes(self, stage: Stage, marker: dict[str, Any], also_added: bool) -> list[str]:
+    def _changes(self, stage: Stage, marker: dict[str, Any], may_grow: str | None) -> list[str]:
         """Return what is no longer as it was when a stage was done.
 
         Args:
             stage: The stage.
             marker: Of when it was done.
-            also_added: Whether settings count that were not there: those that ask for further outputs do not
-                change the outputs that are there.
+            may_grow: The setting that may have keys which it had not.
         """
         inputs = self._inputs(stage)
         before, now = marker.get("sources", {}), stage.sources()
         known = before.keys() & now.keys()  # What was not known then or is not now cannot differ.
         return [
-            *_differences(marker["settings"], json.loads(json.dumps(stage.settings())), also_added),
+            *_differences(marker["settings"], json.loads(json.dumps(stage.settings())), may_grow),
             *_differences({key: before[key] for key in known}, {key: now[key] for key in known}),
             *(
                 f"stage {name} was redone"
@@ -252,15 +252,17 @@ def _read_marker(path: Path) -> dict[str, Any] | None:
     return marker
 
 
-def _differences(before: Any, now: Any, also_added: bool = True, where: str = "") -> list[str]:
+def _differences(before: Any, now: Any, may_grow: str | None = None, where: str = "") -> list[str]:
     """Return the settings that differ, as ``a.b was 1, is 2``."""
+    if where == may_grow and before is None:
+        before = {}
     if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted(set(before) | set(now) if also_added else before)
+        keys = sorted(before if where == may_grow else set(before) | set(now))
         return [
             line
             for key in keys
             for line in _differences(
-                before.get(key), now.get(key), also_added, f"{where}.{key}" if where else key
+                before.get(key), now.get(key), may_grow, f"{where}.{key}" if where else key
             )
         ]
     return [] if before == now else [f"{where} was {_text(before)}, is {_text(now)}"]

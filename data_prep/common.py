@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from asr_kd.atomic import write_json, write_text
 from asr_kd.data.audio import audio_info
 from asr_kd.data.manifest import SPLITS, Utterance, write_manifest
 from asr_kd.errors import CorpusError
+from asr_kd.fingerprint import file_sha256
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, write_word_classes
 
 Pronunciation = tuple[str, tuple[str, ...]]
@@ -30,6 +32,16 @@ class CorpusOptions(BaseModel):
         A work folder that was made from others is stale. Their audio is not looked at again.
         """
         return []
+
+    def sources(self, corpus: Path | None) -> dict[str, Any]:
+        """Return hashes of :meth:`files_read`, or where the corpus lies when there are none."""
+        if corpus is None:
+            return {}
+        corpus = corpus.resolve()
+        files = sorted({path for path in self.files_read(corpus) if path.is_file()})
+        hashes = {os.path.relpath(path, corpus): file_sha256(path)[:16] for path in files}
+        # A corpus may be moved, or mounted elsewhere, where it can be told that it is the same.
+        return {"files": hashes} if hashes else {"corpus": str(corpus)}
 
 
 @dataclass(frozen=True)

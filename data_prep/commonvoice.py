@@ -16,6 +16,7 @@ from data_prep.lhotse_adapter import import_lhotse, prepared_by_lhotse, require_
 from data_prep.words import CHARACTERS, Case, lexicon_of, with_plain_words
 
 _PARTS = ("train", "dev", "test")
+_COLUMNS = ("client_id", "path", "sentence", "age", "gender", "accents", "variant")
 
 
 class Options(CorpusOptions):
@@ -35,6 +36,12 @@ class Options(CorpusOptions):
     lexicon: str = CHARACTERS
     strip_stress: bool = False
     num_processes: int = Field(default=2, ge=1, exclude=True)
+
+    def files_read(self, corpus: Path) -> list[Path]:
+        """Return the tables of the language, and the lexicon when it is a file."""
+        folders = [corpus] if self.language is None else [corpus / self.language]
+        tables = [folder / f"{part}.tsv" for folder in folders for part in _PARTS]
+        return tables if self.lexicon == CHARACTERS else [*tables, corpus / self.lexicon]
 
 
 def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
@@ -86,6 +93,8 @@ def _language_folder(corpus: Path, language: str | None) -> Path:
 
 
 def _read_splits(root: Path, num_processes: int) -> dict[str, list[Utterance]]:
+    for part in _PARTS:
+        _check_columns(root / f"{part}.tsv")
     prepare_commonvoice = import_lhotse("lhotse.recipes.commonvoice").prepare_commonvoice
     with tempfile.TemporaryDirectory() as folder:
         manifests = prepared_by_lhotse(
@@ -97,6 +106,19 @@ def _read_splits(root: Path, num_processes: int) -> dict[str, list[Utterance]]:
             num_jobs=num_processes,
         )[root.name]
         return {part: _read_part(root, part, manifests[part]) for part in _PARTS}
+
+
+def _check_columns(path: Path) -> None:
+    """Refuse a table without the columns that lhotse reads, as those of early releases are."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        columns = next(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE), [])
+    if missing := [name for name in _COLUMNS if name not in columns]:
+        raise CorpusError(
+            f"the table lacks {', '.join(missing)}",
+            where=path,
+            expected=f"columns {', '.join(_COLUMNS)}",
+            hint="get a later release, or add columns of these names, which may be empty",
+        )
 
 
 def _read_part(root: Path, part: str, manifests: dict[str, Any]) -> list[Utterance]:

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import ssl
 import tarfile
 import urllib.error
 import urllib.request
@@ -73,6 +74,15 @@ def fetch(archive: Archive, cache: Path | None = None) -> Path:
     return folder
 
 
+_BROKEN = (
+    urllib.error.URLError,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+    http.client.HTTPException,
+)
+
+
 def download(url: str, path: Path, *, sha256: str | None = None, corpus: str = "the corpus") -> None:
     """Download a file; what a broken download leaves (``.part``) is gone on with.
 
@@ -93,7 +103,7 @@ def download(url: str, path: Path, *, sha256: str | None = None, corpus: str = "
         try:
             _download_rest(url, part)
             break
-        except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException) as error:
+        except _BROKEN as error:
             if attempt == _NUM_TRIES or not _may_pass(error):
                 raise _failed(url, path, part, corpus, error) from None
     try:

@@ -18,6 +18,7 @@ from data_prep.lexicons import read_pronunciations, without_stress
 _LEXICON_PLACES = ("local/dict", "dict", "local/dict_nosp", "lang", "lang_nosp")
 _DICT_FILES = ("lexicon.txt", "lexiconp.txt", "lexiconp_silprob.txt")
 _LANG_FILE = "phones/align_lexicon.txt"
+_OPTIONAL_SILENCE, _BOUNDARIES = "optional_silence.txt", "word_boundary.txt"
 _TABLES = ("wav.scp", "text", "utt2spk", "segments")
 _POSITION = re.compile(r"_[BIES]$")
 
@@ -51,12 +52,14 @@ class Options(CorpusOptions):
     speakers_disjoint: bool = True
 
     def files_read(self, corpus: Path) -> list[Path]:
-        """Return the tables of the data directories, and the lexicon."""
+        """Return the tables of the data directories, and the lexicon with what is read beside it."""
         names = (self.train, self.dev, self.test, *((self.transfer,) if self.transfer else ()))
         tables = [corpus / name / table for name in names for table in _TABLES]
-        places = _LEXICON_PLACES if self.lexicon is None else (self.lexicon,)
-        lexicons = [corpus / place / name for place in places for name in ("", *_DICT_FILES, _LANG_FILE)]
-        return [*tables, *lexicons]
+        try:
+            lexicon = find_lexicon(corpus, self.lexicon)
+        except LexiconError:
+            return tables
+        return [*tables, lexicon, *(lexicon.with_name(name) for name in (_OPTIONAL_SILENCE, _BOUNDARIES))]
 
 
 def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
@@ -132,7 +135,7 @@ def read_kaldi_lexicon(path: Path, *, strip_stress: bool = False) -> list[Pronun
         # Each line has the word twice; that of epsilon is the optional silence.
         rows = [(word, phones[1:]) for word, phones in rows if word != "<eps>"]
         rows = [row for row in rows if row[1]]
-        if (path.parent / "word_boundary.txt").is_file():
+        if (path.parent / _BOUNDARIES).is_file():
             rows = [(word, tuple(_POSITION.sub("", phone) for phone in phones)) for word, phones in rows]
     silence = _optional_silence(path.parent)
     rename = {silence: SILENCE} if silence else {}
@@ -143,7 +146,7 @@ def read_kaldi_lexicon(path: Path, *, strip_stress: bool = False) -> list[Pronun
 
 
 def _optional_silence(folder: Path) -> str | None:
-    path = folder / "optional_silence.txt"
+    path = folder / _OPTIONAL_SILENCE
     return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
 
 

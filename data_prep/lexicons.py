@@ -31,7 +31,7 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
     pronunciations: list[Pronunciation] = []
     num_probabilities = _NUM_PROBABILITIES.get(path.name, 0)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise LexiconError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
     for number, line in enumerate(lines, start=1):

@@ -58,6 +58,10 @@ class Options(CorpusOptions):
     def _number_as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
 
+    def files_read(self, corpus: Path) -> list[Path]:
+        """Return the lexicon."""
+        return [corpus / self.lexicon] if self.lexicon is not None else _lexicon_places(corpus)
+
 
 def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     """Prepare LibriSpeech from the folder of its parts (or that of ``LibriSpeech``), or from downloads.
@@ -123,15 +127,15 @@ def _fetch(part: str) -> Path:
     )
 
 
+def _lexicon_places(corpus: Path) -> list[Path]:
+    return [folder / LEXICON for folder in (corpus, corpus / "LibriSpeech", corpus.parent)]
+
+
 def _lexicon_file(corpus: Path | None, given: str | None) -> Path:
     """Return the lexicon: the user's, or that of OpenSLR 11 from the corpus folder, the cache or its home."""
     if given is not None:
         return (corpus or Path()) / given
-    places = (
-        []
-        if corpus is None
-        else [corpus / LEXICON, corpus / "LibriSpeech" / LEXICON, corpus.parent / LEXICON]
-    )
+    places = [] if corpus is None else _lexicon_places(corpus)
     cached = cache_folder() / LEXICON
     for path in (*places, cached):
         if path.is_file():

@@ -44,6 +44,10 @@ class Options(CorpusOptions):
     dev_speakers: int = Field(default=10, ge=1)
     strip_stress: bool = True
 
+    def files_read(self, corpus: Path) -> list[Path]:
+        """Return tables and lexicon, in the folder or that of the archive."""
+        return [root / name for root in (corpus, corpus / "speechocean762") for name in _NEEDED]
+
 
 def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     """Prepare speechocean762 from its folder (audio as ``wav.scp`` names it) or a download.

@@ -18,6 +18,7 @@ from data_prep.lhotse_adapter import import_lhotse, prepared_by_lhotse, utteranc
 
 NUM_CORE_SPEAKERS = 24
 _KINDS = (".WAV", ".TXT", ".WRD", ".PHN")
+_ROOTS = ("TRAIN", "TEST")
 _SPLITS = {"train": "TRAIN", "dev": "DEV", "test": "TEST"}
 _SILENCE_WORD = "sil"
 
@@ -88,6 +89,8 @@ def _foldings(recipe: Any, num_phones: int) -> tuple[dict[str, str], dict[str, s
 
 def _find_root(corpus: Path) -> Path:
     """Return the folder with TRAIN and TEST, the corpus folder or one or two levels below it."""
+    if not corpus.is_dir():
+        raise CorpusError("no such corpus folder", where=corpus, hint="unpack LDC93S1 and give its folder")
     for folder in (corpus, *sorted(corpus.glob("*/")), *sorted(corpus.glob("*/*/"))):
         if {"TRAIN", "TEST"} <= {path.name.upper() for path in folder.iterdir() if path.is_dir()}:
             return folder
@@ -108,7 +111,9 @@ def _link(root: Path, folder: Path) -> None:
     sentences: dict[Path, dict[str, Path]] = defaultdict(dict)
     for path in sorted(root.rglob("*")):
         parts = [part.upper() for part in path.relative_to(root).parts]
-        if len(parts) == 4 and parts[0] in ("TRAIN", "TEST") and path.suffix.upper() in _KINDS:
+        # Packed anew, TIMIT has SX1.WAV.wav beside SX1.WAV.
+        is_copy = Path(path.stem).suffix.upper() in _KINDS
+        if len(parts) == 4 and parts[0] in _ROOTS and path.suffix.upper() in _KINDS and not is_copy:
             name = Path(*parts[:3], Path(parts[3]).stem)
             if not name.name.startswith("SA"):
                 sentences[name][path.suffix.upper()] = path

@@ -62,7 +62,10 @@ def lexicon_of(
     Raises:
         LexiconError: For a word that cannot be spelt, or a missing or malformed file.
     """
-    if given != CHARACTERS:
-        return read_pronunciations(folder / given, strip_stress=strip_stress)
     words = {word for rows in splits.values() for row in rows for word in row.words}
+    if given != CHARACTERS:
+        read = read_pronunciations(folder / given, strip_stress=strip_stress)
+        # Texts whose punctuation was taken off are composed (NFC), which files of words need not be.
+        composed = ((unicodedata.normalize("NFC", word), phones) for word, phones in read)
+        return [new if new[0] in words else old for old, new in zip(read, composed, strict=True)]
     return character_lexicon(words, str(folder))

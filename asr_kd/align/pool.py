@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from asr_kd.in_order import map_in_order
-from asr_kd.parent_process import end_with
+from asr_kd.parent_process import end_with, end_workers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -44,7 +44,12 @@ def worker_pool(
     context = multiprocessing.get_context("spawn")
     start = (os.getpid(), make_worker, arguments)
     with ProcessPoolExecutor(num_processes, context, _start_worker, start) as executor:
-        yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
+        try:
+            yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            end_workers()
+            raise
 
 
 def _start_worker(

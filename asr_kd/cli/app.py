@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -23,7 +23,7 @@ from asr_kd.cli import (
     transcribe_command,
     tree_commands,
 )
-from asr_kd.errors import AsrKdError
+from asr_kd.errors import AsrKdError, how_to_go_on
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,19 +63,12 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:  # none of a file that somebody named
             raise
-        _end(f"{error.filename}: {error.strerror}")
+        _end(f"{error.filename}: {error.strerror} (ASR_KD_TRACEBACK=1 shows where)")
     except SystemExit as end:
         # typer makes Ctrl-C such an end too.
         if end.code in _ENDED:
-            print(f"{_ENDED[end.code]}; {how_to_go_on(sys.argv)}", file=sys.stderr)
+            print(f"{_ENDED[end.code]}; {how_to_go_on('--force' in sys.argv)}", file=sys.stderr)
         raise
-
-
-def how_to_go_on(argv: Sequence[str]) -> str:
-    """Return what to type after a command that was broken off."""
-    if "--force" in argv:  # which would redo the stages that are done
-        return "to go on, run the same command with --from-stage and the stage that it was in"
-    return "run the same command again to go on"
 
 
 def _end(message: str) -> NoReturn:

@@ -23,7 +23,7 @@ from asr_kd.distill.teacher_gain import teacher_gain
 from asr_kd.errors import StageError
 from asr_kd.recogniser import System
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.ensemble import SHARD_SPLITS
+from asr_kd.stages.ensemble import EnsembleStage
 from asr_kd.stages.posterior_sample import sample_posteriors
 from asr_kd.stages.recipe import Recipe
 
@@ -174,13 +174,10 @@ def plan(
     labelling_rate = sum(len(log_q) for _, log_q in sample) / (time.perf_counter() - start)
     estimates = make_plan(sample)
     frame_shift = next(iter(system.frontends().values())).frame_shift
-    num_frames = sum(
-        row.num_frames(frame_shift)
-        for split in SHARD_SPLITS
-        if split in work.splits()
-        for row in work.utterances(split)
+    stage = EnsembleStage(
+        config, recipe.teachers.count, recipe.student_net(), recipe.views, None, recipe.teachers.folds
     )
-    _print_plan(estimates, num_frames, labelling_rate)
+    _print_plan(estimates, stage.num_frames(work, frame_shift), labelling_rate)
     if max_bytes is not None or max_divergence is not None:
         budget = Budget(max_bytes_per_frame=max_bytes, max_divergence=max_divergence)
         print(f"within the budget: {code_text(choose(estimates, budget).config)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -96,12 +96,8 @@ def _print_alternatives(
     path: Path, found: Transcription, as_json: bool, with_cost: bool, with_path: bool
 ) -> None:
     if as_json:
-        for rank, each in enumerate(found.alternatives, start=1):
-            line = {"audio": str(path), "rank": rank, "text": each.text, "cost": round(each.cost, 4)}
-            line["lm_cost"] = round(each.lm_cost, 4)
-            if rank == 1:
-                line["confidences"] = [round(share, 4) for share in found.confidences]
-            print(json.dumps(line, ensure_ascii=False))
+        for line in _json_lines(path, found):
+            print(json.dumps(line, ensure_ascii=False, allow_nan=False))
         return
     start = f"{path}: " if with_path else ""
     if not with_cost:
@@ -109,6 +105,24 @@ def _print_alternatives(
         return
     for rank, each in enumerate(found.alternatives, start=1):
         print(f"{start}{rank}\t{each.cost:.3f}\t{each.text}")
+    if not found.alternatives:
+        print(f"{start}1\t-\t")
+
+
+def _json_lines(path: Path, found: Transcription) -> list[dict[str, Any]]:
+    """Return one object an alternative; of a file without a frame one with no words and no costs."""
+    lines: list[dict[str, Any]] = [
+        {
+            "audio": str(path),
+            "rank": rank,
+            "text": each.text,
+            "cost": round(each.cost, 4),
+            "lm_cost": round(each.lm_cost, 4),
+        }
+        for rank, each in enumerate(found.alternatives, start=1)
+    ] or [{"audio": str(path), "rank": 1, "text": "", "cost": None, "lm_cost": None}]
+    lines[0]["confidences"] = [round(share, 4) for share in found.confidences]
+    return lines
 
 
 def _ctm_lines(name: str, words: list[TimedWord]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def _table(path: Path) -> dict[str, _Entry]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ManifestError("no such file", where=path) from None
     except UnicodeDecodeError as error:
@@ -163,19 +164,28 @@ def _segments(
         return {key: (path, info, 0, info.num_samples) for key, (path, info) in recordings.items()}
     segments = {}
     for utt_id, entry in _table(folder / "segments").items():
-        fields = entry.value.split()
+        recording_id, *fields = entry.value.split()
         try:
-            recording_id, start, end = fields[0], float(fields[1]), float(fields[2])
-        except (IndexError, ValueError):
+            start, end, *channel = map(float, fields)
+        except ValueError:
+            start, end, channel = math.nan, math.nan, []
+        if not (math.isfinite(start) and math.isfinite(end) and len(channel) <= 1):
             raise ManifestError(
                 "malformed segment",
                 where=entry.where,
-                expected="utt_id recording_id start end, in seconds",
+                expected="utt_id recording_id start end [channel], in seconds",
                 got=f"{utt_id} {entry.value}",
-            ) from None
+            )
         if recording_id not in recordings:
             raise ManifestError(f'recording "{recording_id}" is not in wav.scp', where=entry.where)
         path, info = recordings[recording_id]
+        if channel and channel != [-1.0] and info.channels > 1:
+            raise ManifestError(
+                "the segment is of one of several channels",
+                where=entry.where,
+                got=f"channel {channel[0]:g} of {info.channels}",
+                hint="write each channel to a file of its own: here they would be mixed",
+            )
         segments[utt_id] = (path, info, *segment_span(start, end, info, entry.where))
     return segments
 

@@ -70,12 +70,13 @@ class WordLattice:
         """
         if num_best < 1:
             raise ConfigError("an n-best list has one entry or more", got=num_best)
-        paths = kaldifst.shortest_path(from_arrays(self.arrays), num_best)
+        # Two or more: of a single one the weight is lost where it has no word.
+        paths = kaldifst.shortest_path(from_arrays(self.arrays), max(2, num_best))
         found = []
         for path in kaldifst.convert_nbest_to_vector(paths):
             _, word_ids, _, weight = kaldifst.get_linear_symbol_sequence(path)
             found.append(Candidate(tuple(self.words[word_id - 1] for word_id in word_ids), weight.value))
-        return sorted(found, key=lambda candidate: candidate.cost)
+        return sorted(found, key=lambda candidate: candidate.cost)[:num_best]
 
     def word_posteriors(self, words: Sequence[str]) -> list[dict[str, float]]:
         """Return what stands in place of each word of a sequence, with its posterior.

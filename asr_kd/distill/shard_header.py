@@ -76,7 +76,7 @@ class ShardSetFacts(_Model):
         order_seed: Of the order in which a split's utterances were written; None for the corpus's order.
         precision: Of the teachers' matrix products.
         folds: Of train, each of which some teachers left out and labelled; None: all labelled everything.
-        utterances: Fingerprint of which utterances of each split are labelled; empty where it is not known.
+        utterances: Fingerprint of which training utterances are labelled; empty when all are.
     """
 
     averaging: Literal["arithmetic", "geometric", "weighted"]

@@ -140,6 +140,9 @@ class WorkDir:
         return FrameStore(self.align / split)
 
 
+CORPUS_HINT = "leave out --corpus to go on with the corpus that it has"
+
+
 class Stage(ABC):
     """One step of the pipeline.
 
@@ -151,6 +154,10 @@ class Stage(ABC):
     needs: tuple[str, ...]
     data_parallel: ClassVar[bool] = False
     """Whether all ranks of a run under ``torchrun`` run it together; else the first does, and they wait."""
+    outputs_named_by: ClassVar[str | None] = None
+    """The setting whose keys name its outputs, ``""`` for all: a further key changes none that are there."""
+    stale_hint: ClassVar[str] = ""
+    """A further way to go on when it is stale."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -133,6 +133,7 @@ class EnsembleStage(Stage):
 
     name = "ensemble"
     needs = ("features", "align", "teachers")
+    outputs_named_by = "ensemble.further"
 
     def __init__(
         self,
@@ -259,10 +260,14 @@ class EnsembleStage(Stage):
             order_seed=self.config.order_seed,
             precision=precision,
             folds=self.folds,
-            utterances=fingerprint(
-                {split: [row.utt_id for row in self._utterances(work, split)] for split in self._splits(work)}
-            ),
+            utterances=self._drawn(work),
         )
+
+    def _drawn(self, work: WorkDir) -> str:
+        """Return a fingerprint of the training utterances where they are a share; shards of all lack it."""
+        if self.config.data_share == 1:
+            return ""
+        return fingerprint([row.utt_id for row in self._utterances(work, "train")])
 
     def _splits(self, work: WorkDir) -> list[str]:
         return [split for split in SHARD_SPLITS if split in work.splits()]
@@ -271,13 +276,25 @@ class EnsembleStage(Stage):
         share = self.config.data_share if split == "train" else 1.0
         return [row for row in work.utterances(split) if is_drawn(row.utt_id, share, TRANSFER_SEED)]
 
+    def num_frames(self, work: WorkDir, frame_shift: float) -> int:
+        """Return how many frames of all splits and views are labelled, by their length in the manifests."""
+        return sum(
+            num_view_frames(row, view, self.views.augment, frame_shift)
+            for split in self._splits(work)
+            for row in self._utterances(work, split)
+            for view in self._views(split)
+        )
+
+    def _views(self, split: str) -> Sequence[int]:
+        return self.views.numbers() if split in VIEWED_SPLITS else range(1)
+
     def _with_frames(self, work: WorkDir, split: str, frame_shift: float) -> dict[int, list[str]]:
         """Return by number of the view the utterances of which it has a frame, and say how many are left out.
 
         A recording shorter than half a frame shift has none, and nothing that could be learnt.
         """
         rows = self._utterances(work, split)
-        views = self.views.numbers() if split in VIEWED_SPLITS else range(1)
+        views = self._views(split)
         augmentation = self.views.augment
         found = {
             view: [row.utt_id for row in rows if num_view_frames(row, view, augmentation, frame_shift)]

@@ -30,6 +30,7 @@ class FeaturesStage(Stage):
 
     name = "features"
     needs = ("prepare",)
+    outputs_named_by = ""
 
     def __init__(
         self,

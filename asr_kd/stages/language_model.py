@@ -51,10 +51,10 @@ class LanguageModelConfig(Settings):
         return self.model_copy(update={"arpa": beside})
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings as JSON, with the content of the ARPA file in place of where it lies."""
+        """Return the settings as JSON, with name and content of the ARPA file, and not where it lies."""
         settings = self.model_dump(mode="json")
         if self.arpa is not None:
-            settings |= {"arpa": None, "arpa_sha256": file_sha256(self.arpa)}
+            settings |= {"arpa": self.arpa.name, "arpa_sha256": file_sha256(self.arpa)}
         return settings
 
 

@@ -156,10 +156,13 @@ def trained_hard_before(work: WorkDir, config: NetConfig, name: str) -> ModelCar
 
 
 def _hard_trained_as(work: WorkDir, config: NetConfig) -> str:
-    # The settings name a user's frontend, and not what it computes.
-    frontend = work.feature_store(config.features.key, "train").meta["frontend"]["fingerprint"]
-    facts = {"labels": label_fingerprint(work), "frontend": frontend}
-    return fingerprint({"net": config.model_dump(mode="json"), **facts})
+    facts: dict[str, Any] = {"net": config.model_dump(mode="json"), "labels": label_fingerprint(work)}
+    if ":" in config.features.name:
+        # Its name does not say what a user's frontend computes.
+        facts["frontend"] = work.feature_store(config.features.key, "train").meta["frontend"]["fingerprint"]
+    if config.data_share < 1:
+        facts["draw"] = config.draw
+    return fingerprint(facts)
 
 
 def trained_before(folder: Path, trained_as: str) -> ModelCard | None:

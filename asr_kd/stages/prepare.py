@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from asr_kd.atomic import atomic_dir, write_json
 from asr_kd.data.manifest import Utterance, is_drawn, spread_evenly, write_manifest
 from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import file_sha256, fingerprint
-from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.base import CORPUS_HINT, Settings, Stage, WorkDir
 from asr_kd.stages.unknown_words import LexiconConfig, settle_unknown_words
 from data_prep.common import CorpusOptions, split_counts
 from data_prep.registry import load_corpus_module
@@ -101,6 +100,7 @@ class PrepareStage(Stage):
 
     name = "prepare"
     needs = ()
+    stale_hint = CORPUS_HINT
 
     def __init__(
         self, config: CorpusConfig, corpus: Path | None, lexicon: LexiconConfig | None = None
@@ -124,13 +124,8 @@ class PrepareStage(Stage):
         return settings
 
     def sources(self) -> dict[str, Any]:
-        """Return the corpus's folder where one is named, and hashes of what people edit there."""
-        if self.corpus is None:
-            return {}
-        corpus = self.corpus.resolve()
-        files = {path for path in self.config.parsed_options().files_read(corpus) if path.is_file()}
-        hashes = {os.path.relpath(path, corpus): file_sha256(path)[:16] for path in sorted(files)}
-        return {"corpus": str(corpus), "files": hashes}
+        """Return what people edit in the corpus, by hashes, or where it lies."""
+        return self.config.parsed_options().sources(self.corpus)
 
     def content(self, work: WorkDir) -> str:
         """Return a fingerprint of all manifests and texts."""

@@ -32,6 +32,7 @@ class StudentStage(Stage):
     name = "student"
     needs = ("ensemble",)
     data_parallel = True
+    outputs_named_by = "nets"
 
     def __init__(self, config: StudentConfig, net: NetConfig, starts: Sequence[str] = ()) -> None:
         self.config = config

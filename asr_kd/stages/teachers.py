@@ -62,6 +62,7 @@ class TeachersStage(Stage):
     name = "teachers"
     needs = ("features", "align")
     data_parallel = True
+    outputs_named_by = ""
 
     def __init__(self, nets: Sequence[NetConfig], search_path: Path | None) -> None:
         self.nets = {teacher_name(index): net for index, net in enumerate(nets)}
@@ -97,6 +98,7 @@ class BaselineStage(Stage):
     name = "baseline"
     needs = ("features", "align", "teachers")
     data_parallel = True
+    outputs_named_by = ""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from asr_kd.parent_process import end_with
+from asr_kd.parent_process import end_with, end_workers
 from asr_kd.progress import use_plain_lines
 from asr_kd.train import distributed
 from asr_kd.train.launcher import cluster
@@ -67,8 +67,7 @@ def run_side_by_side(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             # The others need not be waited for: they go on from their checkpoints the next time.
-            for process in multiprocessing.active_children():
-                process.terminate()
+            end_workers()
             raise
 
 

@@ -146,7 +146,7 @@ def test_users_arpa_file_is_decoded_with(work: Path, tmp_path: Path) -> None:
     arpa = tmp_path / "one.arpa"
     arpa.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-0.3\t</s>\n-99\t<s>\n-0.3\tboca\n\n\\end\\\n")
     overrides = (DIFFERENT_TEACHERS, f"language_model.arpa={arpa}")
-    with pytest.raises(StageError, match=r"language_model.arpa_sha256 was None, is"):
+    with pytest.raises(StageError, match=r"language_model.arpa was None, is"):
         _pipeline(work, *overrides).run()
     _pipeline(work, *overrides).run("decode", force=True)
     texts = (work / "decode" / "student-01" / "test.txt").read_text().split()

@@ -69,12 +69,17 @@ class _Several(_First):
 
     name = "several"
     needs = ()
+    outputs_named_by = "files"
 
-    def __init__(self, *values: int) -> None:
+    def __init__(self, *values: int, folds: int = 0) -> None:
         self.values = values
+        self.folds = folds
 
     def settings(self) -> dict[str, Any]:
-        return {f"file-{number}": value for number, value in enumerate(self.values)}
+        files = {str(number): {"value": value} for number, value in enumerate(self.values)}
+        if self.folds:
+            files["0"]["folds"] = self.folds
+        return {"files": files}
 
     def outputs(self, work: WorkDir) -> list[Path]:
         return [work.root / f"several-{number}.txt" for number in range(len(self.values))]
@@ -87,8 +92,10 @@ class _Several(_First):
 
 def test_a_further_output_is_made_and_a_changed_one_refused(tmp_path: Path) -> None:
     Pipeline([_Several(1)], WorkDir(tmp_path)).run()
-    with pytest.raises(StageError, match=r"file-0 was 1, is 2"):
+    with pytest.raises(StageError, match=r"files\.0\.value was 1, is 2"):
         Pipeline([_Several(2, 3)], WorkDir(tmp_path)).run()
+    with pytest.raises(StageError, match=r"files\.0\.folds was None, is 5"):
+        Pipeline([_Several(1, 3, folds=5)], WorkDir(tmp_path)).run()
     assert not (tmp_path / "several-1.txt").exists()
     Pipeline([_Several(1, 3)], WorkDir(tmp_path)).run()
     assert (tmp_path / "several-1.txt").read_text() == "3"

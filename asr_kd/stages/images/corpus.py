@@ -21,7 +21,7 @@ from asr_kd.data.images import PixelSource
 from asr_kd.data.windows import ContextWindow
 from asr_kd.extraction import FeatureConfig
 from asr_kd.fingerprint import file_sha256, fingerprint
-from asr_kd.stages.base import Settings, Stage, WorkDir, require
+from asr_kd.stages.base import CORPUS_HINT, Settings, Stage, WorkDir, require
 from asr_kd.stages.prepare import parse_corpus_options
 from data_prep.common import CorpusOptions
 from data_prep.registry import load_image_module
@@ -64,6 +64,7 @@ class ImagePrepareStage(Stage):
 
     name = "prepare"
     needs = ()
+    stale_hint = CORPUS_HINT
 
     def __init__(self, config: ImageCorpusConfig, corpus: Path | None) -> None:
         self.config = config
@@ -73,6 +74,10 @@ class ImagePrepareStage(Stage):
         """Return the corpus module and its options; where the corpus lies does not matter."""
         options = self.config.parsed_options().model_dump(mode="json")
         return {"corpus": {"module": self.config.module, "options": options}}
+
+    def sources(self) -> dict[str, Any]:
+        """Return where the images lie, when that is said."""
+        return self.config.parsed_options().sources(self.corpus)
 
     def content(self, work: WorkDir) -> str:
         """Return a fingerprint of all images and labels."""

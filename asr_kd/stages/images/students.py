@@ -95,6 +95,7 @@ class ImageStudentsStage(Stage):
     """
 
     name = "students"
+    outputs_named_by = ""
     needs = ("prepare", "ensemble")
 
     def __init__(

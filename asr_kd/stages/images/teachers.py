@@ -63,6 +63,7 @@ class ImageTeachersStage(Stage):
     """Trains every teacher into ``models/teacher-NN``."""
 
     name = "teachers"
+    outputs_named_by = "nets"
     needs = ("prepare",)
 
     def __init__(self, config: ImageTeachersConfig) -> None:
