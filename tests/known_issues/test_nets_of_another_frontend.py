@@ -1,8 +1,9 @@
-"""Nets that an earlier version of a frontend had taught were taken for those of the present one."""
+"""Nets that an earlier version of a user's frontend had taught were taken for those of the present one."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from asr_kd.config import load_recipe
@@ -10,9 +11,13 @@ from asr_kd.data.frame_store import INDEX_FILE
 from asr_kd.stages.nets import trained_hard_before
 from tests.support.tones import tones_pipeline
 
+MY_FRONTEND = Path(__file__).parents[2] / "recipes" / "custom_frontend" / "my_frontend.py"
+
 
 def test_are_trained_again(tmp_path: Path) -> None:
-    settings = ("corpus.options.utterances=3", "teachers.count=1", "train.epochs=1")
+    shutil.copy(MY_FRONTEND, tmp_path)
+    own = "frontend={name: my_frontend:GammatoneEnergy, options: {sampling_rate: 8000}}"
+    settings = (own, "corpus.options.utterances=3", "teachers.count=1", "train.epochs=1")
     pipeline = tones_pipeline(tmp_path, tmp_path / "work", *settings)
     pipeline.run(to_stage="teachers")
     (net,) = load_recipe(tmp_path, overrides=settings).teacher_nets()

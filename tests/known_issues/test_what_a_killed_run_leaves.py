@@ -89,14 +89,16 @@ def _as_command(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None]) ->
 
 
 @pytest.fixture
-def _sigterm_is_harmless() -> Iterator[None]:
-    """Keep a signal that nothing catches from ending the test run."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+def _usual_signals() -> Iterator[None]:
+    """Keep a SIGTERM that nothing catches from ending the test run; in the background SIGINT is ignored."""
+    handlers = {signal.SIGTERM: lambda number, frame: None, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("_sigterm_is_harmless")
+@pytest.mark.usefixtures("_usual_signals")
 @pytest.mark.parametrize(
     ("number", "code", "line"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
 )
@@ -123,7 +125,7 @@ def test_a_signal_ends_the_command_line_without_leaving_any(
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
-@pytest.mark.usefixtures("_sigterm_is_harmless")
+@pytest.mark.usefixtures("_usual_signals")
 def test_a_second_signal_does_not_break_off_the_clearing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
