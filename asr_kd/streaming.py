@@ -25,6 +25,11 @@ ShowPartial = Callable[[float, tuple[str, ...]], None]
 """Gets the seconds of audio heard so far and the words."""
 
 
+# Tracing the words so far goes back to the beginning: no more often than so, it takes the same share of an
+# hour as of a minute.
+_PARTIAL_SHARE = 0.001
+
+
 class StreamingScorer:
     """From samples to log-likelihoods, as far as the windows of the nets are filled.
 
@@ -137,6 +142,8 @@ class StreamingRecogniser:
         decoder = StreamingDecoder(self._graph, self._recogniser.search)
         shown = _Shown()
         scores: list[NDArray[np.float32]] = []
+        words: tuple[str, ...] = ()
+        traced = 0.0
         chunk = max(1, round(chunk_seconds * audio.sampling_rate))
         for start in range(0, audio.num_samples, chunk):
             piece = audio.samples[start : start + chunk]
@@ -149,7 +156,10 @@ class StreamingRecogniser:
                 scores.append(scorer.finish())
                 decoder.accept(scores[-1])
                 hypothesis = decoder.finish()
-            words = hypothesis.words if is_last else decoder.partial_words()
+            if is_last:
+                words = hypothesis.words
+            elif heard - traced >= _PARTIAL_SHARE * heard:
+                words, traced = decoder.partial_words(), heard
             if shown.update(words, heard, time.perf_counter() - began):
                 show_partial(heard, words)
         ends = self._word_ends(name, hypothesis.words, np.concatenate(scores))

@@ -14,7 +14,7 @@ from asr_kd.atomic import write_text
 from asr_kd.errors import ConfigError, CorpusError
 from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, describe_audio, write_corpus
 from data_prep.noise import NOISE_TYPES
-from data_prep.quickstart_sentences import draw_sentences, vocabulary
+from data_prep.quickstart_sentences import draw_sentences, said_first, vocabulary
 from data_prep.synthesis import PHONES_FILE, Prompt, SpokenPhones, SynthesisSpec, synthesise
 
 # eSpeak's variants that sound like people: robots, whispers, strong echoes, voices that clip within the
@@ -144,7 +144,9 @@ def make_spec(
     """Draw what a split says, who says it and how; also return the speaker of each prompt."""
     digest = hashlib.sha256(f"{options.seed} {split}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    sentences = draw_sentences(num_utterances + _NUM_TALKERS, rng, options.digit_share)
+    sentences = said_first(
+        draw_sentences(num_utterances + _NUM_TALKERS, rng, options.digit_share), num_utterances
+    )
     turns = [voices[k % len(voices)] for k in range(num_utterances)]
     prompts = []
     for number, voice in enumerate(turns):

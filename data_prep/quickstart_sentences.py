@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,6 +40,27 @@ def draw_sentence(rng: np.random.Generator, digit_share: float) -> str:
         return " ".join(DIGITS[k] for k in rng.integers(len(DIGITS), size=length))
     template = _TEMPLATES[int(rng.integers(len(_TEMPLATES)))]
     return " ".join(choices[int(rng.integers(len(choices)))] for choices in template)
+
+
+def said_first(sentences: Sequence[str], number: int) -> list[str]:
+    """Return sentences so that the first of them say every word that any says; others stay where they are.
+
+    A later sentence with a word of its own changes places with the first whose words are all said elsewhere.
+
+    Args:
+        sentences: In any order.
+        number: Of the first ones.
+    """
+    placed = list(sentences)
+    for later in range(number, len(placed)):
+        counts = Counter(word for sentence in placed[:number] for word in set(sentence.split()))
+        if not set(placed[later].split()) - counts.keys():
+            continue
+        for place in range(number):
+            if all(counts[word] > 1 for word in placed[place].split()):
+                placed[place], placed[later] = placed[later], placed[place]
+                break
+    return placed
 
 
 def draw_sentences(num_sentences: int, rng: np.random.Generator, digit_share: float) -> list[str]:

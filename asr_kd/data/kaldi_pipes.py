@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+
 from asr_kd.data.audio import load_audio, write_audio
 from asr_kd.errors import AudioError, ManifestError
 
@@ -73,7 +75,8 @@ class PipeReader:
             raise AudioError("the command wrote nothing", where=where, got=command[:60], hint=_HINT)
         audio = load_audio(_with_true_size(output), utt_id=f"{recording_id} of {where}")
         path = self.folder / f"{quote(recording_id, safe='')}.flac"
-        write_audio(path, audio.samples, audio.sampling_rate)
+        # Decoded MP3 and floats go above full scale; 16 bits end there, as those that sox writes do.
+        write_audio(path, np.clip(audio.samples, -1.0, 1.0), audio.sampling_rate)
         return path
 
     def _run(self, arguments: list[str], command: str, where: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import shlex
 import shutil
 import subprocess
@@ -64,7 +65,7 @@ def open_location(location: str) -> Iterator[BinaryIO]:
 @contextmanager
 def _open_pipe(command: str) -> Iterator[BinaryIO]:
     # Words go to the program as they are; no shell reads them.
-    with subprocess.Popen(shlex.split(command), stdout=subprocess.PIPE) as process:  # noqa: S603  # the user's own
+    with _started(command) as process:
         assert process.stdout is not None
         yield cast(BinaryIO, process.stdout)
         process.stdout.read()
@@ -74,12 +75,26 @@ def _open_pipe(command: str) -> Iterator[BinaryIO]:
             )
 
 
+def _started(command: str) -> subprocess.Popen[bytes]:
+    where = f"pipe:{command}"
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise AsrKdError(f"malformed command: {error}", where=where) from None
+    if not words:
+        raise AsrKdError("no command", where=where, expected="pipe:program argument ...")
+    try:
+        return subprocess.Popen(words, stdout=subprocess.PIPE)  # noqa: S603  # the user's own
+    except OSError as error:
+        raise AsrKdError(f"the command cannot be run: {error.strerror}", where=where) from None
+
+
 @contextmanager
 def _open_http(url: str) -> Iterator[BinaryIO]:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # http(s) alone comes here
             yield response
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         raise AsrKdError(f"cannot be read: {error}", where=url) from None
 
 
@@ -139,8 +154,9 @@ class FileSource:
         assert self._cache is not None
         path = self._cache / f"{sha256}{Path(name).suffix}"
         if not path.is_file():
-            with open_location(self.where(name)) as stream, atomic_path(path) as temporary:
-                with temporary.open("wb") as copy:
+            with atomic_path(path) as temporary:
+                # Left before the digest is compared: a command that failed is to say so itself.
+                with open_location(self.where(name)) as stream, temporary.open("wb") as copy:
                     shutil.copyfileobj(stream, copy)
                 if (got := file_sha256(temporary)) != sha256:
                     raise AsrKdError("checksum differs", where=self.where(name), expected=sha256, got=got)

@@ -126,7 +126,10 @@ class SequenceLoss:
             reference[lost] = occupancy[lost]
         else:
             teacher = self.acoustic_scale * found.teacher.astype(np.float64) - lattice.arcs["cost"]
-            reference = by_frame(lattice, path_sums(lattice, teacher).occupancy, num_pdfs)
+            wanted = path_sums(lattice, teacher)
+            reference = by_frame(lattice, wanted.occupancy, num_pdfs)
+            divergence = sums.log_total - wanted.log_total + float(wanted.occupancy @ (teacher - scores))
+            return divergence, self.acoustic_scale * (occupancy - reference)
         cost = sums.log_total - self.acoustic_scale * float(
             (reference * log_likelihoods).sum(dtype=np.float64)
         )

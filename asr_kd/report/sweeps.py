@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from asr_kd.atomic import write_json
 from asr_kd.errors import StageError
-from asr_kd.report.results import ResultsModel
+from asr_kd.report.results import STUDENT, ResultsModel
 
 SWEEP_FILE = "sweep.json"
 
@@ -78,8 +78,22 @@ def write_points(path: Path, points: Iterable[SweptPoint]) -> None:
 
 
 def gathered(known: Iterable[SweptPoint], new: Iterable[SweptPoint]) -> list[SweptPoint]:
-    """Return all points; a new one stands in the place of a known one with the same settings."""
-    return list({point.key: point for point in (*known, *new)}.values())
+    """Return all points; a new one stands in the place of a known one with the same settings.
+
+    One that was not decoded again keeps the word error rates of the same students.
+    """
+    points = {point.key: point for point in known}
+    for point in new:
+        before = points.get(point.key)
+        if before is not None and not point.wer and _students(point) == _students(before):
+            points[point.key] = point.model_copy(update={"wer": before.wer})
+        else:
+            points[point.key] = point
+    return list(points.values())
+
+
+def _students(point: SweptPoint) -> Sequence[float] | None:
+    return point.frame_accuracy.get(STUDENT)
 
 
 def sweeps_of(points: Iterable[SweptPoint]) -> list[Sweep]:

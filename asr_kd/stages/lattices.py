@@ -20,6 +20,7 @@ from asr_kd.decode.graph import DecodingGraph, GraphConfig, load_graph, stored_g
 from asr_kd.decode.state_lattice import STATE_ARC, StateLattice, state_lattice
 from asr_kd.distill.sequence import state_scores
 from asr_kd.distill.sequence_loss import Competitors
+from asr_kd.errors import StageError
 from asr_kd.fingerprint import fingerprint
 from asr_kd.lang.lexicon import read_lexicon
 from asr_kd.parent_process import end_with
@@ -34,6 +35,7 @@ from asr_kd.train.parallel import usable_cores
 LATTICE_SPLIT = "train"
 
 _GRAPH = "graph"
+_MOST_LOST = 0.1
 _STORED_ARC = np.dtype([*STATE_ARC.descr, ("teacher", "<f4")])
 
 Array = np.ndarray[Any, Any]
@@ -113,6 +115,13 @@ class LatticesStage(Stage):
                 num_arcs += len(arcs)
                 num_frames += int(arcs["frame"].max()) + 1
         summary: dict[str, Any] = {"arcs/frame": f"{num_arcs / max(1, num_frames):.1f}"}
+        if num_lost > _MOST_LOST * len(utt_ids):
+            raise StageError(
+                f"{num_lost:,} of {len(utt_ids):,} utterances have no path through their lattice",
+                where=work.lattices,
+                expected=f"{_MOST_LOST:.0%} at most",
+                hint="raise sequence.lattices.beam",
+            )
         if num_lost:
             summary["utterances without a path"] = f"{num_lost:,} of {len(utt_ids):,}"
         return summary

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_kd.data.audio import load_audio
 from asr_kd.data.kaldi_dir import read_kaldi_dir, read_table
+from asr_kd.data.kaldi_pipes import PipeReader
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError, ManifestError
 from data_prep import download as downloads
@@ -48,6 +50,12 @@ def test_a_segment_of_all_channels_is_taken(tmp_path: Path) -> None:
 def test_times_that_are_none_gave_a_bare_error(tmp_path: Path, segment: str) -> None:
     with pytest.raises(ManifestError, match="malformed segment"):
         read_kaldi_dir(_call(tmp_path, segment))
+
+
+def test_a_loud_recording_of_a_command_ended_the_preparation(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.full(8000, 1.3), 8000, subtype="FLOAT")
+    path = PipeReader(tmp_path, tmp_path)("r", "cat loud.wav |", "wav.scp:1")
+    assert float(load_audio(path).samples.max()) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_byte_order_mark_belonged_to_the_first_word(tmp_path: Path) -> None:
