@@ -90,7 +90,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git says, None where it fails or is not there."""
     try:
         found = subprocess.run(  # noqa: S603  # fixed commands
-            ["git", *arguments],  # noqa: S607
+            ["git", *arguments],  # noqa: S607  # as it is found on the path
             cwd=folder,
             capture_output=True,
             text=True,
