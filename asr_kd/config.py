@@ -29,9 +29,9 @@ def find_recipe(name: str) -> Path:
         ConfigError: When there is none, listing the known ones.
     """
     given = Path(name)
-    if given.name == RECIPE_FILE and given.is_file():
-        return given.parent
     if given.is_file():
+        if given.name == RECIPE_FILE:
+            return given.parent
         raise ConfigError(
             "not a recipe", where=given, expected=f"a file named {RECIPE_FILE}, or a folder that holds one"
         )

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -21,8 +22,9 @@ def end_with(parent: int) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def end_workers() -> None:
-    """End all processes of this run's pools at once, with what they are at: its own next step redoes it."""
+def end_pool(pool: ProcessPoolExecutor) -> None:
+    """End a pool and all processes of this run at once, with what they are at: the next run does it again."""
+    pool.shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
         process.terminate()
 

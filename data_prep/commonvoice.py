@@ -39,8 +39,7 @@ class Options(CorpusOptions):
 
     def files_read(self, corpus: Path) -> list[Path]:
         """Return the tables of the language, and the lexicon when it is a file."""
-        folders = [corpus] if self.language is None else [corpus / self.language]
-        tables = [folder / f"{part}.tsv" for folder in folders for part in _PARTS]
+        tables = [corpus / (self.language or "") / f"{part}.tsv" for part in _PARTS]
         return tables if self.lexicon == CHARACTERS else [*tables, corpus / self.lexicon]
 
 

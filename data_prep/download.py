@@ -25,6 +25,14 @@ from asr_kd.progress import Meter, progress, say
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30.0
 _NUM_TRIES = 3
+# A connection that broke, or was never there.
+_BROKEN = (
+    urllib.error.URLError,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+    http.client.HTTPException,
+)
 
 
 @dataclass(frozen=True)
@@ -72,15 +80,6 @@ def fetch(archive: Archive, cache: Path | None = None) -> Path:
         unpack(path, temporary)
     path.unlink()
     return folder
-
-
-_BROKEN = (
-    urllib.error.URLError,
-    ConnectionError,
-    TimeoutError,
-    ssl.SSLError,
-    http.client.HTTPException,
-)
 
 
 def download(url: str, path: Path, *, sha256: str | None = None, corpus: str = "the corpus") -> None:

@@ -10,8 +10,6 @@ from data_prep.common import CorpusOptions, PreparedCorpus, write_corpus
 from data_prep.lhotse_adapter import read_lhotse_manifests, require_text, utterances_of
 from data_prep.words import CHARACTERS, Case, lexicon_of, with_plain_words
 
-_MANIFESTS = ("recordings", "supervisions")
-
 
 class Options(CorpusOptions):
     """Options of a corpus in lhotse's manifests.
@@ -41,8 +39,8 @@ class Options(CorpusOptions):
     def files_read(self, corpus: Path) -> list[Path]:
         """Return the manifests, and the lexicon when it is a file."""
         parts = [*self.train, *self.dev, *self.test, *self.transfer]
-        patterns = [f"{self.prefix}*{what}_{part}.json*" for part in parts for what in _MANIFESTS]
-        manifests = [path for pattern in patterns for path in sorted(corpus.glob(pattern))]
+        patterns = [pattern for part in parts for pattern in _patterns(self.prefix, part)]
+        manifests = [path for pattern in patterns for path in corpus.glob(pattern)]
         return manifests if self.lexicon == CHARACTERS else [*manifests, corpus / self.lexicon]
 
 
@@ -90,8 +88,12 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     )
 
 
+def _patterns(prefix: str, part: str) -> list[str]:
+    return [f"{prefix}*{what}_{part}.json*" for what in ("recordings", "supervisions")]
+
+
 def _read_part(corpus: Path, prefix: str, part: str) -> list[Utterance]:
-    recordings, supervisions = (_one_file(corpus, f"{prefix}*{what}_{part}.json*") for what in _MANIFESTS)
+    recordings, supervisions = (_one_file(corpus, pattern) for pattern in _patterns(prefix, part))
     return utterances_of(
         *read_lhotse_manifests(recordings, supervisions),
         roots=[corpus, corpus.parent, Path()],

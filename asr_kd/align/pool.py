@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from asr_kd.in_order import map_in_order
-from asr_kd.parent_process import end_with, end_workers
+from asr_kd.parent_process import end_pool, end_with
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -47,8 +47,7 @@ def worker_pool(
         try:
             yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
         except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            end_workers()
+            end_pool(executor)
             raise
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from asr_kd.parent_process import end_with, end_workers
+from asr_kd.parent_process import end_pool, end_with
 from asr_kd.progress import use_plain_lines
 from asr_kd.train import distributed
 from asr_kd.train.launcher import cluster
@@ -65,9 +65,8 @@ def run_side_by_side(
             # Of all calls, unless one failed: its error is raised here.
             return [future.result() for future in futures if future in done]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             # The others need not be waited for: they go on from their checkpoints the next time.
-            end_workers()
+            end_pool(pool)
             raise
 
 
