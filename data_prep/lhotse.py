@@ -52,7 +52,7 @@ def prepare(corpus: Path | None, out: Path, options: Options) -> PreparedCorpus:
     Raises:
         CorpusError: Without a folder, for a part without files, and for untranscribed utterances.
         ManifestError, AudioError: As :func:`data_prep.lhotse_adapter.utterances_of`.
-        LexiconError: When the lexicon is malformed or lacks words of the train text.
+        LexiconError: When the lexicon is malformed.
         ConfigError: When lhotse is not installed.
     """
     if corpus is None or not corpus.is_dir():

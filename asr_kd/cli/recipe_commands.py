@@ -38,7 +38,7 @@ CorpusOption = Annotated[
     typer.Option("--corpus", metavar="DIR", help="The corpus on disk; else it is made or downloaded."),
 ]
 WorkOption = Annotated[
-    Path | None, typer.Option("--work", metavar="DIR", help="Work folder. [default: work/RECIPE-PROFILE]")
+    Path | None, typer.Option("--work", metavar="DIR", help="Work folder (default: work/RECIPE-PROFILE).")
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", help="A profile of the recipe, such as smoke.")]
 SetOption = Annotated[

@@ -31,7 +31,7 @@ FrontendPathOption = Annotated[
     typer.Option(
         "--frontend-path",
         metavar="DIR",
-        help="Where a frontend of your own lies. [default: a work folder's recipe, else here]",
+        help="Where a frontend of your own lies (default: a work folder's recipe, else here).",
     ),
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Decoding processes.")]

@@ -99,7 +99,7 @@ def divergence(
     shards: ShardsArgument,
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model directories.")],
     splits: Annotated[
-        list[str] | None, typer.Option("--split", help="May be repeated. [default: train and dev]")
+        list[str] | None, typer.Option("--split", help="May be repeated (default: train and dev).")
     ] = None,
     frames: Annotated[int, typer.Option("--frames", min=1, help="Most frames of a split.")] = 100_000,
 ) -> None:
@@ -153,7 +153,7 @@ def plan(
         float | None, typer.Option("--max-divergence", help="Budget: mean KL(dense || stored) in nats.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option("--device", help="Of nets and codes, such as cuda. [default: the recipe's]")
+        str | None, typer.Option("--device", help="Of nets and codes, such as cuda (default: the recipe's).")
     ] = None,
 ) -> None:
     """Label a sample and predict, for several codes, size, error and writing time of the shards."""

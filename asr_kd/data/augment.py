@@ -4,8 +4,8 @@ View 0 is the original. What another view does follows from ``(seed, utt_id, vie
 teacher and a student see the same view wherever and in whatever order it is made.
 
 All but speed keep the length and the time of every sound, so that an alignment of the original fits the
-view frame by frame. A view at another speed has another number of frames: it gets soft targets alone, or
-labels by aligning it anew. :func:`plan_view` says which it is, without reading the audio.
+view frame by frame. A view at another speed has another number of frames, and gets the original's labels at
+the same places (:func:`view_labels`).
 """
 
 from __future__ import annotations

@@ -70,9 +70,10 @@ class Threshold(_Kept):
 class KeptCode:
     """Encodes kept senones with quantised probabilities and the quantised mass of the tail.
 
-    A decoded probability is off by a factor of at most ``2^(1 / steps)``, and by what :class:`MassGrid` says
-    of the tail. Probabilities below the lowest level of :class:`LogGrid` belong to the tail. The most
-    probable senone stays the most probable one.
+    A kept probability is rounded to a level of :class:`LogGrid`, ``2^(1 / steps)`` apart, a tied best one to
+    the next above it; rows are normalised then, and the tail is off by what :class:`MassGrid` says.
+    Probabilities below the lowest level belong to the tail. The most probable senone stays the most probable
+    one.
     """
 
     def __init__(self, config: TopK | Nucleus | Threshold, num_senones: int) -> None:

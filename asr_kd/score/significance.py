@@ -180,7 +180,7 @@ def sd_over_seeds(values: Sequence[float]) -> float | None:
 
 
 def rate_interval(counts: RateCounts, bootstrap: Bootstrap = Bootstrap()) -> Interval | None:
-    """Return the percentile interval of a rate; None for fewer than ``MIN_UNITS`` utterances.
+    """Return the percentile interval of a rate; None for errors in fewer than ``MIN_UNITS`` utterances.
 
     Source: Bisani & Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
     evaluation". Where no error was seen every resample is 0, so that the upper end is

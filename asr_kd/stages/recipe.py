@@ -101,7 +101,7 @@ class BaselineConfig(Settings):
 
 
 class ControlConfig(Settings):
-    """Single nets on hard labels with as many updates as the student has: what patience alone would give.
+    """Single nets on hard labels with at least the student's updates: what patience alone would give.
 
     They train like the baseline, but in batches of the student's size, and until they have seen as many
     frames as the student, whose views count, and audio without text.

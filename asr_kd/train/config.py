@@ -36,9 +36,10 @@ class TrainConfig(BaseModel):
             It changes nothing about the net, so it is no part of what identifies one.
         together: Train teachers, baselines and controls that differ in their seeds alone in step with each
             other, with their products done as one; it changes nothing but rounding.
-        num_processes: Nets of a stage that train at a time, each in a process; None: about one a core, one
-            after the other on a GPU. More of them want more memory. No part of what identifies a net either.
-        device: ``auto`` takes a GPU where there is one.
+        num_processes: Nets of a stage that train at a time, each in a process; None: one a core and those
+            that a last round would have, one after the other on a GPU. More of them want more memory. No part
+            of what identifies a net either.
+        device: ``auto`` takes a CUDA GPU where there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

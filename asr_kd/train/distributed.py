@@ -1,8 +1,8 @@
 """Data-parallel training under ``torchrun``: what ranks do together; alone, a process is the first of one.
 
 Every rank works on its share of each batch, and the mean of the ranks' gradients is that of the whole batch,
-so that the number of ranks changes nothing but rounding. A loss that is a mean has to be weighted with
-:func:`share`, for the ranks' shares differ by a frame.
+so that the number of ranks changes nothing but rounding, and the draw of dropout and masks. A loss that is a
+mean has to be weighted with :func:`share`, for the ranks' shares differ by a frame.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Optimiser:
     """
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        self._parts = parts
+        self.parts = parts
 
     def step(self, rate: float) -> None:
         """Update the parameters from their gradients, and forget those.
@@ -31,7 +31,7 @@ class Optimiser:
         Args:
             rate: Learning rate of this step.
         """
-        for part in self._parts:
+        for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate
             part.step()
@@ -39,11 +39,11 @@ class Optimiser:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, for a checkpoint."""
-        return {str(number): part.state_dict() for number, part in enumerate(self._parts)}
+        return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state."""
-        for number, part in enumerate(self._parts):
+        for number, part in enumerate(self.parts):
             # Checkpoints from when AdamW stood alone are its state itself.
             part.load_state_dict(state.get(str(number), state))
 

@@ -56,7 +56,7 @@ def run_side_by_side(
     jobs = min(jobs, len(arguments))
     if jobs <= 1:
         return [function(*each) for each in arguments]
-    threads = max(1, usable_cores() // jobs)
+    threads = max(1, min(usable_cores() // jobs, torch.get_num_threads()))  # as OMP_NUM_THREADS has it
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads, os.getpid())) as pool:
         futures = [pool.submit(function, *each) for each in arguments]
