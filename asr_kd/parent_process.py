@@ -6,7 +6,12 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from asr_kd.errors import StageError
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -22,8 +27,27 @@ def end_with(parent: int) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def end_pool(pool: ProcessPoolExecutor) -> None:
-    """End a pool and all processes of this run at once, with what they are at: the next run does it again."""
+@contextmanager
+def ends_on_error(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """End a pool and all processes of this run at once when an error is raised: the next run does it again.
+
+    Raises:
+        StageError: When one of its processes was killed.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        _end(pool)
+        raise StageError(
+            "a process was killed, most likely because memory ran out",
+            hint="run it again to go on, with fewer at a time: train.num_processes, or that of the stage",
+        ) from error
+    except BaseException:
+        _end(pool)
+        raise
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
         process.terminate()

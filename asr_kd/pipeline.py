@@ -232,10 +232,13 @@ class Pipeline:
         """
         inputs = self._inputs(stage)
         before, now = marker.get("sources", {}), stage.sources()
-        known = before.keys() & now.keys()  # What was not known then or is not now cannot differ.
+        # What was not known then or is not now cannot differ; sources known by other things are others.
+        known = before.keys() & now.keys()
+        if before and now and not known:
+            known = before.keys() | now.keys()
         return [
             *_differences(marker["settings"], json.loads(json.dumps(stage.settings())), may_grow),
-            *_differences({key: before[key] for key in known}, {key: now[key] for key in known}),
+            *_differences({key: before.get(key) for key in known}, {key: now.get(key) for key in known}),
             *(
                 f"stage {name} was redone"
                 for name, value in inputs.items()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from asr_kd.in_order import map_in_order
-from asr_kd.parent_process import end_pool, end_with
+from asr_kd.parent_process import end_with, ends_on_error
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -43,12 +43,11 @@ def worker_pool(
         return
     context = multiprocessing.get_context("spawn")
     start = (os.getpid(), make_worker, arguments)
-    with ProcessPoolExecutor(num_processes, context, _start_worker, start) as executor:
-        try:
-            yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
-        except BaseException:
-            end_pool(executor)
-            raise
+    with (
+        ProcessPoolExecutor(num_processes, context, _start_worker, start) as executor,
+        ends_on_error(executor),
+    ):
+        yield lambda tasks: map_in_order(executor, _run_task, tasks, _TASKS_IN_FLIGHT * num_processes)
 
 
 def _start_worker(

@@ -230,7 +230,8 @@ class Recipe(Settings):
         # Audio without text, for each frame with text.
         more = self.corpus.transfer_share / (1 - self.corpus.transfer_share)
         passes = self.student.passes
-        epochs *= passes.get("train", 1) + (passes.get("transfer", 1) * more)
+        frames = passes.get("train", 1) * self.ensemble.data_share + passes.get("transfer", 1) * more
+        epochs *= frames / self.baseline.data_share
         # Those that made the teacher that the student begins with are the student's too.
         starts = [self._teacher(index).train.epochs for index in self.student_starts()]
         return math.ceil(round(epochs, 6)) + max(starts, default=0)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from asr_kd.parent_process import end_pool, end_with
+from asr_kd.parent_process import end_with, ends_on_error
 from asr_kd.progress import use_plain_lines
 from asr_kd.train import distributed
 from asr_kd.train.launcher import cluster
@@ -60,14 +60,10 @@ def run_side_by_side(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads, os.getpid())) as pool:
         futures = [pool.submit(function, *each) for each in arguments]
-        try:
+        with ends_on_error(pool):  # The others need not be waited for: they go on from their checkpoints.
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             # Of all calls, unless one failed: its error is raised here.
             return [future.result() for future in futures if future in done]
-        except BaseException:
-            # The others need not be waited for: they go on from their checkpoints the next time.
-            end_pool(pool)
-            raise
 
 
 def run_in_turn(

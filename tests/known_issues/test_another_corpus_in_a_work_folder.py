@@ -36,6 +36,15 @@ def test_is_refused(tmp_path: Path) -> None:
         _prepare(second, work).run()
 
 
+def test_is_refused_too_where_it_has_none_of_the_tables(tmp_path: Path) -> None:
+    corpus = make_kaldi_corpus(tmp_path / "a", utterances=2)
+    _prepare(corpus, tmp_path / "work").run()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(StageError, match=r"corpus was None, is /.*; files was"):
+        _prepare(empty, tmp_path / "work").run()
+
+
 def test_is_known_by_its_place_where_nothing_is_to_be_edited(tmp_path: Path) -> None:
     options = CorpusOptions()
     assert options.sources(None) == {}

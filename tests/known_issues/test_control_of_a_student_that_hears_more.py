@@ -1,4 +1,4 @@
-"""The control of a student that also learnt audio without text had the updates of that with text alone."""
+"""The control had not the updates of a student with audio without text, or with labels of some of the data."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ from tests.support.tones import tones_recipe
         # Half of the control's frames are a view.
         (["corpus.transfer_share=0.5", "views.count=2", "views.hard=1"], 12),
         (["corpus.transfer_share=0.75", "control.epochs=7"], 7),
+        # The student has labels of half of the utterances with text, the control those of a quarter.
+        (["ensemble.data_share=0.5"], 2),
+        (["ensemble.data_share=0.5", "baseline.data_share=0.25"], 8),
+        (["corpus.transfer_share=0.5", "ensemble.data_share=0.5"], 6),
     ],
 )
 def test_its_updates_are_the_students(tmp_path: Path, overrides: list[str], epochs: int) -> None:
