@@ -1,4 +1,4 @@
-"""The control had not the updates of a student with audio without text, or with labels of some of the data."""
+"""The control had not the updates of a student with audio without text, or with labels of a part of it."""
 
 from __future__ import annotations
 
