@@ -20,6 +20,7 @@ from train_step import DIM, DROPOUT, TYPES, WINDOW
 
 from asr_kd.am.dnn import Dnn, DnnConfig
 from asr_kd.train.config import TrainConfig
+from asr_kd.train.muon import Muon
 from asr_kd.train.optimiser import Optimiser, make_optimiser
 
 _RATE = 1e-3
@@ -78,7 +79,7 @@ def _optimisers(net: nn.Module) -> list[Optimiser]:
         make_optimiser(net, TrainConfig(optimiser=name, device="cpu")) for name in ("adamw", "muon", "muon")
     )
     for part in usual.parts:
-        if isinstance(part, torch.optim.Muon):
+        if isinstance(part, Muon):
             part.param_groups[0]["ns_steps"] = _USUAL_ITERATIONS
     return [adamw, muon, usual]
 

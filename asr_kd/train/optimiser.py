@@ -9,10 +9,7 @@ import torch
 from torch import nn
 
 from asr_kd.train.config import TrainConfig
-
-# Muon's Newton-Schulz iterations in a step; five are usual. Nets of three are as good, and these products of
-# weights cost more than the net's own in batches of a thousand frames (recipes/speechocean762/RESULTS.md).
-_ORTHOGONAL_ITERATIONS = 3
+from asr_kd.train.muon import Muon
 
 
 class Optimiser:
@@ -52,12 +49,9 @@ def make_optimiser(net: nn.Module, config: TrainConfig) -> Optimiser:
     """Return the optimiser of a net's parameters.
 
     With ``muon`` the weights of all linear layers but the last, the output layer, take Muon's orthogonal
-    steps, scaled to the size of AdamW's, so that one rate serves both; all else takes AdamW's. Muon computes
-    them in bfloat16, which takes long where the processor does not multiply it natively.
+    steps (:mod:`asr_kd.train.muon`); all else takes AdamW's.
 
-    Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization"; Jordan et al. 2024, "Muon: An
-    optimizer for hidden layers in neural networks", in the scale of Liu et al. 2025, "Muon is scalable for
-    LLM training".
+    Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
     """
     rate, decay = config.learning_rate, config.weight_decay
     linear = [module.weight for module in net.modules() if isinstance(module, nn.Linear)]
@@ -66,13 +60,5 @@ def make_optimiser(net: nn.Module, config: TrainConfig) -> Optimiser:
     others = [parameter for parameter in net.parameters() if id(parameter) not in taken]
     parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, weight_decay=decay, fused=True)]
     if matrices:
-        parts.append(
-            torch.optim.Muon(
-                matrices,
-                lr=rate,
-                weight_decay=decay,
-                ns_steps=_ORTHOGONAL_ITERATIONS,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        parts.append(Muon(matrices, lr=rate, weight_decay=decay))
     return Optimiser(parts)
