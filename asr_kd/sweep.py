@@ -31,6 +31,9 @@ TUNED_SPLIT = "dev"
 
 _NOT_SHARED = shutil.ignore_patterns("training", ".*", "results.json", "RESULTS.md", "report.html")
 _LONGEST_NAME = 80
+# What a point's numbers do not depend on: settings of the whole recipe, and keys wherever they stand.
+_OF_NO_POINT = {"description", "score"}
+_IDENTIFY_NOTHING = {"num_processes", "checkpoint_seconds", "together"}
 
 OpenPipeline = Callable[[Sequence[str], Path], Pipeline]
 """Returns the pipeline of the swept recipe with further overrides over a work folder, and changes nothing."""
@@ -122,7 +125,13 @@ def run_sweep(
         pipeline.run(to_stage=to_stage)
         accuracy, wer = _measured(pipeline, to_stage)
         rows.append(
-            SweptPoint(settings=point.values, overrides=tuple(overrides), frame_accuracy=accuracy, wer=wer)
+            SweptPoint(
+                settings=point.values,
+                overrides=tuple(overrides),
+                recipe=recipe_fingerprint(_recipe(pipeline), _recipe(open_pipeline((), place)), point.values),
+                frame_accuracy=accuracy,
+                wer=wer,
+            )
         )
         write_points(folder / SWEEP_FILE, gathered(known, rows))
     return rows
@@ -177,6 +186,35 @@ def forget_stale(pipeline: Pipeline) -> None:
             stale.add(status.stage.name)
     for name in stale:
         (pipeline.work.markers / f"{name}.json").unlink(missing_ok=True)
+
+
+def recipe_fingerprint(point: Mapping[str, Any], recipe: Mapping[str, Any], swept: Iterable[str]) -> str:
+    """Return the fingerprint of all settings of a point, but those swept, that its numbers may depend on.
+
+    Args:
+        point: The recipe's settings at the point.
+        recipe: Its settings without those of the point.
+        swept: Settings that the grid gives, as ``a.b``.
+    """
+    measured = {key: value for key, value in point.items() if key not in _OF_NO_POINT}
+    return fingerprint(_without(measured, recipe, set(swept)))
+
+
+def _without(settings: Mapping[str, Any], recipe: Any, swept: set[str], where: str = "") -> dict[str, Any]:
+    kept = {}
+    for key, value in settings.items():
+        own = recipe.get(key) if isinstance(recipe, Mapping) else None
+        if f"{where}{key}" in swept:
+            if isinstance(own, Mapping):  # A point's mapping is laid over it, so that some of it stays.
+                kept[key] = own
+        elif key not in _IDENTIFY_NOTHING:
+            kept[key] = _without(value, own, swept, f"{where}{key}.") if isinstance(value, Mapping) else value
+    return kept
+
+
+def _recipe(pipeline: Pipeline) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = (pipeline.facts or {}).get("recipe", {})
+    return settings
 
 
 Rates = dict[str, tuple[float, ...]]

@@ -160,6 +160,8 @@ def result_figures(
 def sweep_figure(sweep: Sweep) -> PageFigure:
     """Return the plot of a sweep."""
     also = f" All with {', '.join(sweep.overrides)}." if sweep.overrides else ""
+    # Tells sweeps over the same settings apart, where the recipe was edited between them.
+    also += f" Recipe {sweep.recipe}." if sweep.recipe else ""
     return PageFigure(
         f"Sweep of {', '.join(sweep.axes)}, dev",
         f"Dot: mean over seeds. Bar: ± sd over seeds.{also}",

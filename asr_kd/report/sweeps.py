@@ -23,33 +23,37 @@ class SweptPoint(ResultsModel):
     Attributes:
         settings: Value by setting, as ``a.b``.
         overrides: What ``--set`` changed at every point of its sweep.
+        recipe: Fingerprint of the recipe's settings that were not swept; None in files that do not have it.
         frame_accuracy: By system.
         wer: By system; empty where the sweep stopped before decoding.
     """
 
     settings: dict[str, Any]
     overrides: tuple[str, ...] = ()
+    recipe: str | None = None
     frame_accuracy: dict[str, tuple[float, ...]]
     wer: dict[str, tuple[float, ...]]
 
     @property
     def key(self) -> str:
         """What tells it from other points."""
-        return yaml_text([self.settings, list(self.overrides)])
+        return yaml_text([self.settings, list(self.overrides), self.recipe])
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Points that differ in the values of the same settings.
+    """Points of one recipe that differ in the values of the same settings.
 
     Attributes:
         axes: The settings.
         overrides: What ``--set`` changed at all of them.
+        recipe: Fingerprint of all other settings; None where it was not kept.
         points: In the order in which they were run first.
     """
 
     axes: tuple[str, ...]
     overrides: tuple[str, ...]
+    recipe: str | None
     points: tuple[SweptPoint, ...]
 
 
@@ -78,7 +82,7 @@ def write_points(path: Path, points: Iterable[SweptPoint]) -> None:
 
 
 def gathered(known: Iterable[SweptPoint], new: Iterable[SweptPoint]) -> list[SweptPoint]:
-    """Return all points; a new one stands in the place of a known one with the same settings.
+    """Return all points; a new one stands in the place of a known one with the same settings and recipe.
 
     One that was not decoded again keeps the word error rates of the same students.
     """
@@ -98,10 +102,10 @@ def _students(point: SweptPoint) -> Sequence[float] | None:
 
 def sweeps_of(points: Iterable[SweptPoint]) -> list[Sweep]:
     """Return the points as the sweeps that they are of."""
-    by_axes: dict[tuple[tuple[str, ...], tuple[str, ...]], list[SweptPoint]] = {}
+    sweeps: dict[tuple[tuple[str, ...], tuple[str, ...], str | None], list[SweptPoint]] = {}
     for point in points:
-        by_axes.setdefault((tuple(point.settings), point.overrides), []).append(point)
-    return [Sweep(axes, overrides, tuple(found)) for (axes, overrides), found in by_axes.items()]
+        sweeps.setdefault((tuple(point.settings), point.overrides, point.recipe), []).append(point)
+    return [Sweep(*shared, tuple(found)) for shared, found in sweeps.items()]
 
 
 def point_label(point: SweptPoint) -> str:
