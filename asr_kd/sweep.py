@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from asr_kd.am.checkpoint import read_card
+from asr_kd.am.checkpoint import WEIGHTS_FILE, read_card
 from asr_kd.atomic import atomic_dir
 from asr_kd.distill.teacher_gain import stored_accuracy
 from asr_kd.errors import ConfigError
-from asr_kd.fingerprint import fingerprint
+from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.pipeline import Pipeline, State
 from asr_kd.progress import say
 from asr_kd.report.results import BASELINE, ENSEMBLE, STUDENT
@@ -129,6 +129,7 @@ def run_sweep(
                 settings=point.values,
                 overrides=tuple(overrides),
                 recipe=recipe_fingerprint(_recipe(pipeline), _recipe(open_pipeline((), place)), point.values),
+                students=tuple(file_sha256(folder / WEIGHTS_FILE) for folder in _student_models(pipeline)),
                 frame_accuracy=accuracy,
                 wer=wer,
             )
@@ -225,13 +226,12 @@ def _measured(pipeline: Pipeline, to_stage: str) -> tuple[Rates, Rates]:
     """Return frame accuracy and WER on dev."""
     work = pipeline.work
     if to_stage == StudentStage.name:
-        student = next(stage for stage in pipeline.stages if isinstance(stage, StudentStage))
         baselines = [work.models / name for name in read_baselines(work)]
         accuracies = {
             BASELINE: tuple(_dev_accuracy(folder) for folder in baselines),
             # As stored, of posteriors at the shards' temperature: a mean may differ a little from that at 1.
             ENSEMBLE: (stored_accuracy(work.shards, TUNED_SPLIT),),
-            STUDENT: tuple(_dev_accuracy(folder) for folder in student.outputs(work)),
+            STUDENT: tuple(_dev_accuracy(folder) for folder in _student_models(pipeline)),
         }
         return accuracies, {}
     scores = {group: read_scores(work, group, TUNED_SPLIT) for group in decoded_systems(work)}
@@ -239,6 +239,11 @@ def _measured(pipeline: Pipeline, to_stage: str) -> tuple[Rates, Rates]:
         {group: tuple(counts.rate for counts in each.correct_frames()) for group, each in scores.items()},
         {group: tuple(counts.rate for counts in each.word_counts()) for group, each in scores.items()},
     )
+
+
+def _student_models(pipeline: Pipeline) -> list[Path]:
+    students = [stage for stage in pipeline.stages if isinstance(stage, StudentStage)]
+    return [folder for stage in students for folder in stage.outputs(pipeline.work)]
 
 
 def _dev_accuracy(model: Path) -> float:

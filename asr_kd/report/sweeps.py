@@ -24,6 +24,7 @@ class SweptPoint(ResultsModel):
         settings: Value by setting, as ``a.b``.
         overrides: What ``--set`` changed at every point of its sweep.
         recipe: Fingerprint of the recipe's settings that were not swept; None in files that do not have it.
+        students: SHA-256 of each seed's weights; empty in files that do not have them.
         frame_accuracy: By system.
         wer: By system; empty where the sweep stopped before decoding.
     """
@@ -31,6 +32,7 @@ class SweptPoint(ResultsModel):
     settings: dict[str, Any]
     overrides: tuple[str, ...] = ()
     recipe: str | None = None
+    students: tuple[str, ...] = ()
     frame_accuracy: dict[str, tuple[float, ...]]
     wer: dict[str, tuple[float, ...]]
 
@@ -84,20 +86,20 @@ def write_points(path: Path, points: Iterable[SweptPoint]) -> None:
 def gathered(known: Iterable[SweptPoint], new: Iterable[SweptPoint]) -> list[SweptPoint]:
     """Return all points; a new one stands in the place of a known one with the same settings and recipe.
 
-    One that was not decoded again keeps the word error rates of the same students.
+    Where the same students were decoded before and are not now, the known one stays.
     """
     points = {point.key: point for point in known}
     for point in new:
         before = points.get(point.key)
-        if before is not None and not point.wer and _students(point) == _students(before):
-            points[point.key] = point.model_copy(update={"wer": before.wer})
-        else:
+        if before is None or point.wer or not before.wer or _students(point) != _students(before):
             points[point.key] = point
     return list(points.values())
 
 
-def _students(point: SweptPoint) -> Sequence[float] | None:
-    return point.frame_accuracy.get(STUDENT)
+def _students(point: SweptPoint) -> Sequence[object] | None:
+    """Return what tells the students of a point from others: in old files their frame accuracies alone."""
+    # Of one net they differ between its training, on stored features, and its decoding.
+    return point.students or point.frame_accuracy.get(STUDENT)
 
 
 def sweeps_of(points: Iterable[SweptPoint]) -> list[Sweep]:

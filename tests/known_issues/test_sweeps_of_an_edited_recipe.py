@@ -14,29 +14,12 @@ from asr_kd.experiment import open_pipeline
 from asr_kd.pipeline import Pipeline
 from asr_kd.report.results import Provenance
 from asr_kd.report.sweeps import SWEEP_FILE, Sweep, read_points, sweeps_of
-from asr_kd.stages.base import Stage, WorkDir
+from asr_kd.stages.base import WorkDir
 from asr_kd.sweep import parse_grid, run_sweep
+from tests.support.nothing_decoded import NothingDecoded
 from tests.support.tones import tones_recipe
 
 _PROVENANCE = Provenance(recipe="tones", profile="default", command="asr-kd sweep", machine="test")
-
-
-class _NothingDecoded(Stage):
-    """Stands for all stages of a recipe, whose settings alone matter here."""
-
-    name = "score"
-    needs = ()
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def outputs(self, work: WorkDir) -> list[Path]:
-        return [work.decode / "systems.json"]
-
-    def run(self, work: WorkDir) -> dict[str, Any]:
-        work.decode.mkdir(parents=True)
-        (work.decode / "systems.json").write_text("{}")
-        return {}
 
 
 @pytest.fixture
@@ -57,7 +40,7 @@ def _sweep(recipe: Path, grid: str) -> list[Sweep]:
     def open_point(point: Sequence[str], place: Path) -> Pipeline:
         settings = load_recipe(recipe.parent, overrides=point)
         facts = open_pipeline(settings, recipe.parent, place, None, _PROVENANCE).facts
-        return Pipeline([_NothingDecoded()], WorkDir(place), facts)
+        return Pipeline([NothingDecoded()], WorkDir(place), facts)
 
     run_sweep(parse_grid([grid]), open_point, folder.with_name("work"), folder)
     return sweeps_of(read_points(folder / SWEEP_FILE))
