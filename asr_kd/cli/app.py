@@ -24,6 +24,7 @@ from asr_kd.cli import (
     tree_commands,
 )
 from asr_kd.errors import AsrKdError, how_to_go_on
+from asr_kd.train import distributed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,7 +85,7 @@ def _unwound_by_sigterm() -> Iterator[None]:
 
     Not under ``torchrun``: a rank that waits for the others would not look at the signal.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if distributed.num_started() > 1:
         yield
         return
 

@@ -116,6 +116,13 @@ def sweep(
 
     Starts from the work folder of `asr-kd run` where there is one.
     """
+    if distributed.num_started() > 1:
+        raise ConfigError(
+            "a sweep is run by one process",
+            where="torchrun",
+            got=f"{distributed.num_started()} ranks",
+            hint="start asr-kd sweep without torchrun; --launcher ray takes all machines",
+        )
     if to_stage not in (StudentStage.name, ScoreStage.name):
         raise ConfigError("a sweep ends with student or score", where="--to-stage", got=to_stage)
     settings = load_recipe(find_recipe(recipe), profile, overrides or [])

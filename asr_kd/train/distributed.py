@@ -31,7 +31,7 @@ def process_group() -> Iterator[None]:
 
     Only the first rank speaks. A failure anywhere ends all of them, which is torchrun's part.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if num_started() == 1 or dist.is_initialized():
         yield
         return
     backend = "gloo"
@@ -47,6 +47,11 @@ def process_group() -> Iterator[None]:
     yield
     # Not after an error: the others would have to come here too.
     dist.destroy_process_group()
+
+
+def num_started() -> int:
+    """Return the number of ranks that ``torchrun`` started, before and after they join; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 _alone = False
