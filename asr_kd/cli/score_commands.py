@@ -15,6 +15,7 @@ from asr_kd.score.significance import Bootstrap, RateCounts, difference, error_c
 from asr_kd.score.text_files import read_text_file, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.stages.base import WorkDir
+from asr_kd.stages.labels import alignment_fingerprint
 from asr_kd.stages.score import read_scores, speakers
 
 
@@ -48,6 +49,7 @@ def compare(
 ) -> None:
     """Compare two systems: A minus B in WER and frame accuracy, with paired bootstrap interval and p-value.
 
+    Frame accuracies are compared where both are of the same alignment.
     SYSTEM is student (the default), baseline, control or ensemble; the mean over its seeds is compared.
     """
     if reference is not None:
@@ -61,7 +63,11 @@ def compare(
     bootstrap = Bootstrap(speakers=speakers(places[0][0], split))
     _print_difference("WER", first, second, [mean_counts(each.word_counts()) for each in scores], bootstrap)
     frames = [mean_counts(each.correct_frames()) for each in scores]
-    _print_difference("frame accuracy", first, second, frames, bootstrap)
+    if len({alignment_fingerprint(work, split) for work, _ in places}) == 1:
+        _print_difference("frame accuracy", first, second, frames, bootstrap)
+    else:
+        _print_rates("frame accuracy", first, second, frames)
+        print(f"frame accuracies are of different alignments of {split} and are not compared")
 
 
 def combine(
@@ -94,11 +100,15 @@ def _work_and_system(name: str) -> tuple[WorkDir, str]:
     return work, system
 
 
+def _print_rates(what: str, first: str, second: str, counts: list[RateCounts]) -> None:
+    for name, each in zip((first, second), counts, strict=True):
+        print(f"{name}: {what} {100 * each.rate:.2f} %")
+
+
 def _print_difference(
     what: str, first: str, second: str, counts: list[RateCounts], bootstrap: Bootstrap
 ) -> None:
-    for name, each in zip((first, second), counts, strict=True):
-        print(f"{name}: {what} {100 * each.rate:.2f} %")
+    _print_rates(what, first, second, counts)
     change = difference(counts[0], counts[1], bootstrap)
     told = TOO_FEW
     if change.low is not None and change.high is not None:
