@@ -28,6 +28,7 @@ from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.errors import ModelError
 from asr_kd.extraction import FeatureConfig, extract_split
 from asr_kd.frontend.base import Frontend
+from asr_kd.score.word_classes import SCORE_WORDS_FILE
 
 CARD_FILE = "recogniser.json"
 GRAPH_FOLDER = "graph"
@@ -254,9 +255,14 @@ def read_recogniser_card(folder: Path) -> RecogniserCard:
 
 
 def save_recogniser(
-    folder: Path, system: SystemCard, models: Path, graph: Path, search: DecodeConfig
+    folder: Path,
+    system: SystemCard,
+    models: Path,
+    graph: Path,
+    search: DecodeConfig,
+    score_words: Path | None = None,
 ) -> None:
-    """Write a recogniser folder that can be moved: nets and graph are copied into it.
+    """Write a recogniser folder that can be moved: all that it takes is copied into it.
 
     Args:
         folder: Where to.
@@ -264,11 +270,14 @@ def save_recogniser(
         models: Folder of the model directories.
         graph: Folder of the decoding graph.
         search: Scales and beam.
+        score_words: File of the words as which others are scored, which need not exist.
     """
     with atomic_dir(folder) as temporary:
         for name in system.models:
             shutil.copytree(models / name, temporary / name, copy_function=_link_or_copy)
         shutil.copytree(graph, temporary / GRAPH_FOLDER, copy_function=_link_or_copy)
+        if score_words is not None and score_words.is_file():
+            shutil.copy2(score_words, temporary / SCORE_WORDS_FILE)
         card = RecogniserCard(system=system, search=search)
         write_json(temporary / CARD_FILE, card.model_dump(mode="json"))
 

@@ -18,6 +18,7 @@ from asr_kd.recogniser import CARD_FILE, Recogniser
 from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import write_text_file
 from asr_kd.score.wer import score
+from asr_kd.score.word_classes import SCORE_WORDS_FILE, read_word_classes
 from asr_kd.stages.base import WorkDir
 
 ModelArgument = Annotated[
@@ -56,7 +57,10 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Write hypotheses here (.txt or .trn).")] = None,
     worst: Annotated[int, typer.Option("--worst", help="How many utterances to list, worst first.")] = 20,
 ) -> None:
-    """Recognise audio that has transcripts and score it: WER with interval, and the worst utterances."""
+    """Recognise audio that has transcripts and score it: WER with interval, and the worst utterances.
+
+    Words that the corpus scores as others, such as TIMIT's phones, are scored so here too.
+    """
     recogniser = Recogniser.load(recogniser_folder(model, system))
     utterances = read_audio_source(audio)
     without = [utterance.utt_id for utterance in utterances if utterance.text is None]
@@ -70,7 +74,9 @@ def evaluate(
     texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
-    result = score({utterance.utt_id: utterance.text or "" for utterance in utterances}, texts)
+    classes = read_word_classes(score_words(model, system))
+    references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
+    result = score(classes.fold(references), classes.fold(texts))
     speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
     print_word_errors(result, f"{system} {audio.name}", Bootstrap(speakers=speakers), worst)
 
@@ -95,6 +101,17 @@ def recogniser_folder(given: Path, system: str) -> Path:
         else f"{CARD_FILE} or recognisers/{system}/{CARD_FILE}",
         hint=None if known else "run the recipe up to its decode stage",
     )
+
+
+def score_words(given: Path, system: str) -> Path:
+    """Return the file of the words as which others are scored, which need not exist.
+
+    Args:
+        given: A recogniser folder, or a work folder, whose corpus knows them where its recognisers do not.
+        system: Of a work folder.
+    """
+    of_corpus = WorkDir(given).score_words
+    return of_corpus if of_corpus.is_file() else recogniser_folder(given, system) / SCORE_WORDS_FILE
 
 
 def recognise_texts(

@@ -175,7 +175,8 @@ class DecodeStage(Stage):
                 self._decode_system(work, name, card, search, made_as)
         first = next(iter(members.values()))
         if isinstance(first, SystemCard):
-            save_recogniser(work.recognisers / group, first, work.models, work.graph, search)
+            place = work.recognisers / group
+            save_recogniser(place, first, work.models, work.graph, search, work.score_words)
         return f"scale {search.acoustic_scale:g}, penalty {search.insertion_penalty:g}"
 
     def _groups(self, work: WorkDir) -> dict[str, Members]:
