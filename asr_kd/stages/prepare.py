@@ -15,6 +15,7 @@ from asr_kd.errors import ConfigError
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.stages.base import CORPUS_HINT, Settings, Stage, WorkDir
 from asr_kd.stages.unknown_words import LexiconConfig, settle_unknown_words
+from asr_kd.stages.unscored import leave_out_unscored
 from data_prep.common import CorpusOptions, split_counts
 from data_prep.registry import load_corpus_module
 
@@ -144,12 +145,8 @@ class PrepareStage(Stage):
             prepared = module.prepare(self.corpus, folder, self.config.parsed_options())
             for missing in self.config.limit.keys() - prepared.splits.keys():
                 raise ConfigError("the corpus has no such split", where=f"corpus.limit.{missing}")
-            changed: dict[str, list[Utterance]] = {
-                split: spread_evenly(prepared.splits[split], limit)
-                for split, limit in self.config.limit.items()
-            }
-            if self.config.transfer_share:
-                changed |= without_transcripts(dict(prepared.splits) | changed, self.config.transfer_share)
+            changed, unscored = leave_out_unscored(folder, prepared.splits, prepared.name)
+            changed |= self._chosen(dict(prepared.splits) | changed)
             for split, rows in changed.items():
                 write_manifest(folder / f"{split}.jsonl", rows)
             splits = dict(prepared.splits) | changed
@@ -162,9 +159,21 @@ class PrepareStage(Stage):
             }
             if unknown is not None:
                 summary["unknown_words"] = unknown
+            if unscored:
+                summary["unscored"] = unscored
             write_json(folder / "corpus.json", summary)
         facts = {"corpus": prepared.name}
         for split, counts in summary["splits"].items():
             size = f"{counts['utterances']:,} utterances, {counts['hours']:.2f} h"
             facts[split] = f"{size}, {counts['speakers']} speakers"
+        facts |= {f"{split} without a scored word": count for split, count in unscored.items()}
         return facts if unknown is None else {**facts, "unknown words": unknown}
+
+    def _chosen(self, splits: Mapping[str, Sequence[Utterance]]) -> dict[str, list[Utterance]]:
+        """Return the splits of which the settings take a part, or move one."""
+        changed: dict[str, list[Utterance]] = {
+            split: spread_evenly(splits[split], limit) for split, limit in self.config.limit.items()
+        }
+        if self.config.transfer_share:
+            changed |= without_transcripts(dict(splits) | changed, self.config.transfer_share)
+        return changed
