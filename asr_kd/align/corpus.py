@@ -74,37 +74,54 @@ class AlignmentCorpus:
 
 @dataclass
 class AlignmentReport:
-    """How many utterances were aligned, and why the others were not."""
+    """How many utterances were aligned, and why the others were not.
+
+    Attributes:
+        num_aligned: Utterances that were.
+        failures: Those that were tried in vain.
+        unknown_words: Those of dev and test that were not tried, for the lexicon lacks some of their words:
+            errors of the recogniser, which say nothing about the alignment.
+    """
 
     num_aligned: int = 0
     failures: list[AlignmentFailure] = field(default_factory=list)
+    unknown_words: list[AlignmentFailure] = field(default_factory=list)
+
+    @property
+    def num_tried(self) -> int:
+        """Utterances whose words are all known."""
+        return self.num_aligned + len(self.failures)
 
     @property
     def num_utterances(self) -> int:
-        """Utterances that were tried."""
-        return self.num_aligned + len(self.failures)
+        """All utterances with a transcript."""
+        return self.num_tried + len(self.unknown_words)
 
     def summary(self) -> str:
-        """Return one line, such as ``aligned 2,934 of 2,940; 6 failed``."""
-        line = f"aligned {self.num_aligned:,} of {self.num_utterances:,}"
-        return f"{line}; {len(self.failures):,} failed" if self.failures else line
+        """Return one line, such as ``aligned 2,934 of 2,940; 4 failed; 2 with unknown words``."""
+        parts = [f"aligned {self.num_aligned:,} of {self.num_utterances:,}"]
+        if self.failures:
+            parts.append(f"{len(self.failures):,} failed")
+        if self.unknown_words:
+            parts.append(f"{len(self.unknown_words):,} with unknown words")
+        return "; ".join(parts)
 
     def lines(self) -> list[str]:
-        """Return one line for each failure: utt_id and reason."""
-        return [f"{failure.utt_id} {failure.reason}" for failure in self.failures]
+        """Return one line for each utterance that was not aligned: utt_id and reason."""
+        return [f"{each.utt_id} {each.reason}" for each in (*self.unknown_words, *self.failures)]
 
     def check(self, max_failed_share: float, hint: str = _HINT) -> None:
-        """Refuse more failures than a share of the utterances; ``hint`` says what to do then.
+        """Refuse more failures than a share of the utterances that were tried; ``hint`` says what to do then.
 
         Raises:
             AlignmentError: With the count and the first reasons.
         """
-        if len(self.failures) <= max_failed_share * self.num_utterances and self.num_aligned:
+        if len(self.failures) <= max_failed_share * self.num_tried and self.num_aligned:
             return
         first = "; ".join(f"{failure.utt_id}: {failure.reason}" for failure in self.failures[:_NUM_SHOWN])
         raise AlignmentError(
             self.summary(),
             expected=f"at most {max_failed_share:.1%} failures",
-            got=f"{len(self.failures) / max(self.num_utterances, 1):.1%}, the first are {first}",
+            got=f"{len(self.failures) / max(self.num_tried, 1):.1%}, the first are {first}",
             hint=hint,
         )

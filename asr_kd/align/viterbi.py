@@ -34,7 +34,8 @@ class AlignmentConfig(BaseModel):
             makes states vanish in training: one that is left at once makes its own loop ever dearer.
         beam: Of the first search.
         retry_beam: Of the second search, where the first finds no path.
-        max_failed_share: Share of the utterances that may fail; above it, alignment is an error.
+        max_failed_share: Share of the utterances that may fail; above it, alignment is an error. Those of dev
+            and test with words that the lexicon lacks are not tried, and do not count.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -261,7 +261,7 @@ def _write_splits(
         facts[split] = {
             "utterances": report.num_utterances,
             "aligned": report.num_aligned,
-            "failed": len(report.failures),
+            "failed": report.num_utterances - report.num_aligned,
             "frames": len(FrameStore(work.align / split).frames),
         }
     write_text(work.align / FAILED_FILE, "".join(f"{line}\n" for line in failed))
@@ -272,7 +272,7 @@ def _write_splits(
 def _corpus(
     work: WorkDir, features: str, split: str, lexicon: Lexicon
 ) -> tuple[AlignmentCorpus, AlignmentReport]:
-    """Return a split's utterances to align; those with unknown words have failed already.
+    """Return a split's utterances to align; those with unknown words are counted already, and not tried.
 
     In train such words are an error: the lexicon is to be mended before anything is trained.
     """
@@ -287,7 +287,7 @@ def _corpus(
         missing = lexicon.missing(utterance.words)
         if missing:
             reason = f"words without a pronunciation: {' '.join(missing)}"
-            report.failures.append(AlignmentFailure(utterance.utt_id, reason))
+            report.unknown_words.append(AlignmentFailure(utterance.utt_id, reason))
         else:
             transcripts[utterance.utt_id] = utterance.words
     return AlignmentCorpus(work.features(features, split), transcripts), report
