@@ -89,7 +89,14 @@ def open_pipeline(
     corpus: Path | None,
     provenance: Provenance,
 ) -> Pipeline:
-    """Return the pipeline of a recipe over a work folder, which gets a copy of the settings when it runs."""
+    """Return the pipeline of a recipe over a work folder, which gets a copy of the settings when it runs.
+
+    Raises:
+        ShardError: For a student that is to learn what its ensemble will not store.
+    """
+    # Not where the recipe is read: its student may also learn from other shards (asr-kd train-student).
+    if isinstance(recipe, Recipe):
+        recipe.student.require(recipe.ensemble.stored(recipe.teachers.count))
     settings = recipe.model_dump(mode="json")
     facts = {"folder": str((search_path or Path()).resolve()), "recipe": settings}
     return Pipeline(build_stages(recipe, search_path, corpus, provenance), WorkDir(work), facts)

@@ -57,6 +57,15 @@ class ViewConfig(BaseModel):
             raise ValueError(f"views.hard is {self.hard}, and views.count only {self.count}")
         return self
 
+    @model_validator(mode="after")
+    def _check_noises(self) -> ViewConfig:
+        if "given" in self.augment.noise_kinds and self.augment.noise_probability > 0:
+            raise ValueError(
+                "augment.noise_kinds: recordings can be given to augment() alone, not in settings; "
+                "take white, pink or both"
+            )
+        return self
+
     def numbers(self) -> range:
         """Return the numbers of all views; 0 is the original."""
         return range(self.count + 1)

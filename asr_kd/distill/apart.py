@@ -9,11 +9,13 @@ import torch
 
 from asr_kd.distill.bits import Data
 from asr_kd.distill.damage import Damage
-from asr_kd.distill.kept_code import KeptCode
+from asr_kd.distill.dense_code import Dense
+from asr_kd.distill.kept_code import Nucleus, Threshold, TopK
 from asr_kd.distill.merge import merge_teachers
 from asr_kd.distill.sampled_code import SampledCode
 from asr_kd.distill.shard_header import ShardSetHeader
-from asr_kd.distill.sparse import PosteriorCode, make_code
+from asr_kd.distill.sparse import PosteriorCode
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import ShardError
 
@@ -67,35 +69,45 @@ class StoredMean:
         return merge_teachers(parts, self.weights, self.header.num_senones, max_kept, prior, geometric)
 
 
-def merging_refusal(header: ShardSetHeader) -> str | None:
-    """Return why the mean of some teachers cannot be had from a shard set, or None when it can."""
-    code = make_code(header.code, header.num_senones)
-    if not header.keep_apart:
-        return "it holds the mean alone (ensemble.keep_apart was false)"
-    if isinstance(code, KeptCode) and code.config.tail != "class":
-        return f"senones that one teacher kept and another did not are unknown with tail: {code.config.tail}"
-    if header.averaging == "geometric" and header.code.name != "dense":
+def merging_refusal(stored: StoredPosteriors) -> str | None:
+    """Return why the mean of some teachers cannot be had from what is stored, or None when it can."""
+    code = stored.code
+    if not stored.keep_apart:
+        return "the mean alone is stored (ensemble.keep_apart is false)"
+    if isinstance(code, TopK | Nucleus | Threshold) and code.tail != "class":
+        return f"senones that one teacher kept and another did not are unknown with tail: {code.tail}"
+    if stored.averaging == "geometric" and not isinstance(code, Dense | None):
         return "a geometric mean needs every senone of each teacher: code dense"
     return None
 
 
 def stored_mean(header: ShardSetHeader, teachers: TeacherChoice, where: str = "") -> StoredMean:
-    """Return the mean of some teachers of a shard set.
-
-    Args:
-        header: Of the set.
-        teachers: The first N, or their numbers from 1.
-        where: The set, for the message.
+    """Return the mean of some teachers of a shard set; the arguments are those of :func:`shares`.
 
     Raises:
-        ShardError: With the reason, when the set does not hold them or they cannot be averaged.
+        ShardError: As there.
     """
-    total = len(header.teachers)
+    of_each = shares(header.stored, teachers, where)
+    return StoredMean(header, tuple(of_each), tuple(of_each.values()))
+
+
+def shares(stored: StoredPosteriors, teachers: TeacherChoice, where: str = "") -> dict[int, float]:
+    """Return the weights of some stored teachers in their mean, by their numbers from 0; they sum to 1.
+
+    Args:
+        stored: What there is.
+        teachers: The first N, or their numbers from 1.
+        where: The shard set or the setting, for the message.
+
+    Raises:
+        ShardError: With the reason, when they are not stored or cannot be averaged.
+    """
+    total = stored.num_teachers
     numbers = list(range(1, teachers + 1)) if isinstance(teachers, int) else list(teachers)
-    reason = merging_refusal(header)
+    reason = merging_refusal(stored)
     if reason is not None:
         raise ShardError(
-            f"some of its teachers cannot be chosen: {reason}",
+            f"some of the teachers cannot be chosen: {reason}",
             where=where or None,
             hint="train from all teachers (student.teachers: null), or run the ensemble stage again",
         )
@@ -104,7 +116,7 @@ def stored_mean(header: ShardSetHeader, teachers: TeacherChoice, where: str = ""
             "no such choice of teachers", where=where or None, expected=f"of 1 to {total}", got=teachers
         )
     chosen = tuple(number - 1 for number in numbers)
-    weights = [1.0 if header.weights is None else header.weights[number] for number in chosen]
+    weights = [1.0 if stored.weights is None else stored.weights[number] for number in chosen]
     if sum(weights) == 0:
         raise ShardError("the chosen teachers have no weight", where=where or None, got=teachers)
-    return StoredMean(header, chosen, tuple(weight / sum(weights) for weight in weights))
+    return {number: weight / sum(weights) for number, weight in zip(chosen, weights, strict=True)}

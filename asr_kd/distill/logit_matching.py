@@ -8,7 +8,7 @@ from torch import Tensor
 from asr_kd.data.windows import NO_LABEL
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.loss import LossTerms
-from asr_kd.distill.shard_header import ShardSetHeader
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.errors import AsrKdError, ShardError
 
 TEACHER_LOGITS = "teacher_logits"
@@ -26,20 +26,24 @@ def teacher_logits(log_q: Tensor, temperature: float) -> Tensor:
     return logits - logits.mean(1, keepdim=True)
 
 
-def require_logits(header: ShardSetHeader, where: str = "") -> None:
-    """Refuse a shard set whose posteriors do not tell the teacher's logits.
+def require_logits(stored: StoredPosteriors, where: str = "") -> None:
+    """Refuse stored posteriors that do not tell the teacher's logits.
+
+    Args:
+        stored: What there is.
+        where: The shard set or the setting, for the message.
 
     Raises:
         ShardError: With the reason: a code that does not keep every senone, or an average of posteriors.
     """
-    num_teachers = sum(weight > 0 for weight in header.weights or (1.0,) * len(header.teachers))
+    num_teachers = stored.num_averaged
     reason, hint = None, None
-    if not isinstance(header.code, Dense):
-        reason = f"the code {header.code.name} does not keep the log posterior of every senone"
+    if not isinstance(stored.code, Dense | None):
+        reason = f"the code {stored.code.name} does not keep the log posterior of every senone"
         hint = "write the shards with code dense"
-    elif header.averaging != "geometric" and num_teachers > 1:
+    elif stored.averaging != "geometric" and num_teachers > 1:
         reason = (
-            f"the {header.averaging} mean of {num_teachers} teachers' posteriors is not the softmax of their "
+            f"the {stored.averaging} mean of {num_teachers} teachers' posteriors is not the softmax of their "
             "mean logits"
         )
         hint = "write the shards with averaging geometric, or with one teacher"

@@ -8,37 +8,36 @@ the mean is taken.
 
 from __future__ import annotations
 
-from asr_kd.distill.shard_header import ShardSetHeader
-from asr_kd.distill.sparse import make_code
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.errors import ShardError
 
 
 def retempering_power(
-    header: ShardSetHeader, temperature: float, where: str = "", apart: bool = False
+    stored: StoredPosteriors, temperature: float, where: str = "", apart: bool = False
 ) -> float:
     """Return the power that takes the stored posteriors to a temperature, 1 for the stored one.
 
     Args:
-        header: Of the shard set.
+        stored: What there is.
         temperature: That the student is to be trained with.
-        where: The shard set, for the message.
+        where: The shard set or the setting, for the message.
         apart: Whether stored teachers are averaged at that temperature, in place of their stored mean.
 
     Raises:
         ShardError: With the reason, when averaging or code do not allow it.
     """
-    power = header.temperature / temperature
+    power = stored.temperature / temperature
     if power == 1:
         return power
-    num_teachers = sum(weight > 0 for weight in header.weights or (1.0,) * len(header.teachers))
-    reason = make_code(header.code, header.num_senones).refusal(power)
-    if header.averaging != "geometric" and num_teachers > 1 and not apart:
-        reason = f"the {header.averaging} mean of {num_teachers} teachers tells nothing of other temperatures"
+    reason = stored.code_refusal(power)
+    if stored.averaging != "geometric" and stored.num_averaged > 1 and not apart:
+        mean = f"the {stored.averaging} mean of {stored.num_averaged} teachers"
+        reason = f"{mean} tells nothing of other temperatures"
     if reason is not None:
         raise ShardError(
             f"temperature cannot be changed after writing: {reason}",
             where=where or None,
-            expected=header.temperature,
+            expected=stored.temperature,
             got=temperature,
             hint="train at the stored temperature, or run the ensemble stage again",
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asr_kd.data.folds import Folds
 from asr_kd.distill.sparse import CodeConfig
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.errors import ShardError
 from asr_kd.fingerprint import unless
 
@@ -102,6 +103,13 @@ class ShardSetFacts(_Model):
     precision: Literal["fp32", "bf16"] = unless("fp32")
     folds: Folds | None = unless(None)
     utterances: str = unless("")
+
+    @property
+    def stored(self) -> StoredPosteriors:
+        """What decides which targets can be had."""
+        return StoredPosteriors(
+            self.averaging, self.weights, len(self.teachers), self.temperature, self.code, self.keep_apart
+        )
 
 
 class ShardSetHeader(ShardSetFacts):

@@ -49,11 +49,11 @@ class TargetDecoder:
         self._stored_temperature = header.temperature
         self._mean = None if teachers is None else stored_mean(header, teachers, where)
         self._power = retempering_power(
-            header, temperature or header.temperature, where, apart=self._mean is not None
+            header.stored, temperature or header.temperature, where, apart=self._mean is not None
         )
         self._as_logits = as_logits
         if as_logits:
-            require_logits(header, where)
+            require_logits(header.stored, where)
         self.device = torch.device(device)
 
     @property

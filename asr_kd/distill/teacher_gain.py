@@ -70,7 +70,7 @@ def teacher_gain(location: str | Path, split: str = "dev", max_subsets: int = 10
     """
     shard_set = open_shard_set(location)
     header = shard_set.header
-    reason = merging_refusal(header)
+    reason = merging_refusal(header.stored)
     if reason is not None:
         raise ShardError(f"teachers cannot be told apart: {reason}", where=shard_set.location)
     subsets, masks = _subsets(header.weights or (1.0,) * len(header.teachers), max_subsets)

@@ -26,6 +26,7 @@ from asr_kd.distill.plan import Budget, choose, make_plan
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, num_view_frames, view_name
 from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.progress import say
@@ -117,6 +118,17 @@ class EnsembleConfig(Settings):
         """Return the ensemble as a system to decode with."""
         models = tuple(teacher_name(index) for index in range(num_teachers))
         return SystemCard(models=models, averaging=self.averaging, weights=self.weights)
+
+    def stored(self, num_teachers: int) -> StoredPosteriors:
+        """Return what will be stored of so many teachers, as far as it is known before there are any."""
+        return StoredPosteriors(
+            self.averaging,
+            self.weights if isinstance(self.weights, tuple) else None,
+            num_teachers,
+            self.temperature,
+            self.code if self.budget is None else None,
+            self.keep_apart,
+        )
 
 
 class EnsembleStage(Stage):

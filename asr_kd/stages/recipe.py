@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from asr_kd.am.registry import ArchitectureConfig, check_options
 from asr_kd.data.folds import Folds
+from asr_kd.distill.ensemble import mean_weights
+from asr_kd.errors import AsrKdError
 from asr_kd.extraction import FeatureConfig, ViewConfig
 from asr_kd.fingerprint import unless
 from asr_kd.stages.align import AlignConfig
@@ -169,7 +171,24 @@ class Recipe(Settings):
             )
         if self.teachers.folds is not None and self.ensemble.keep_apart:
             raise ValueError("ensemble.keep_apart needs labels of all teachers: leave out teachers.folds")
+        if isinstance(weights, tuple):
+            self._check_weights(weights)
         return self
+
+    def _check_weights(self, weights: tuple[float, ...]) -> None:
+        """Refuse weights that are none, or leave a fold without a teacher that labels it."""
+        folds, count = self.teachers.folds, self.teachers.count
+        labellers = [tuple(range(count))]
+        if folds is not None:
+            labellers += [folds.labellers(fold, count) for fold in range(folds.count)]
+        for members in labellers:
+            try:
+                mean_weights(len(members), "weighted", [weights[number] for number in members])
+            except AsrKdError as error:
+                names = ", ".join(str(number + 1) for number in members)
+                raise ValueError(
+                    f"ensemble.weights of teachers that label together ({names}): {error}"
+                ) from None
 
     @model_validator(mode="after")
     def _check_start(self) -> Recipe:

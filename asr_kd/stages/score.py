@@ -286,7 +286,7 @@ def _agreement(work: WorkDir, names: list[str], splits: Sequence[str]) -> Iterat
 
 def _teacher_gain(work: WorkDir) -> Iterator[GainCurve]:
     """Yield the gain against the number of teachers, where the shard set can tell it."""
-    if merging_refusal(_header(work)) is not None:
+    if merging_refusal(_header(work).stored) is not None:
         return
     rows = teacher_gain(work.shards, _GAIN_SPLIT, _GAIN_SUBSETS).rows
     yield GainCurve(

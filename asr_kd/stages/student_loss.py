@@ -10,8 +10,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from asr_kd.data.windows import NO_LABEL, Batch
-from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss
+from asr_kd.distill.apart import shares
+from asr_kd.distill.logit_matching import TEACHER_LOGITS, logit_matching_loss, require_logits
 from asr_kd.distill.loss import LossTerms, distillation_loss
+from asr_kd.distill.retemper import retempering_power
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.distill.targets import soft_targets
 from asr_kd.distill.wrong_frames import (
     FrameWeights,
@@ -91,6 +94,19 @@ class StudentConfig(Settings):
                 got=self.passes,
             )
         return chosen
+
+    def require(self, stored: StoredPosteriors) -> None:
+        """Refuse targets that cannot be had from what will be stored, before anything is trained for it.
+
+        Raises:
+            ShardError: Naming the setting, with the reason.
+        """
+        if self.teachers is not None:
+            shares(stored, self.teachers, "student.teachers")
+        temperature = self.temperature or stored.temperature
+        retempering_power(stored, temperature, "student.temperature", apart=self.teachers is not None)
+        if self.loss == "logit_matching":
+            require_logits(stored, "student.loss")
 
     @model_validator(mode="after")
     def _check_loss(self) -> StudentConfig:
