@@ -197,6 +197,29 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_masks(self) -> Recipe:
+        if self.cmvn != "none":
+            return self
+        nets = {
+            "teachers": self.teacher_nets(),
+            "baseline": self.baseline_nets(),
+            "control": self.control_nets(),
+            "student": [self.student_net()],
+        }
+        trainings = {name: [net.train for net in group] for name, group in nets.items()}
+        if self.sequence is not None:
+            trainings["sequence"] = [self.sequence.training()]
+        masked = [
+            name for name, group in trainings.items() if any(train.masks is not None for train in group)
+        ]
+        if masked:
+            raise ValueError(
+                f"train.masks of {', '.join(masked)} set features to 0, which is not their mean where "
+                "cmvn is none: leave the masks out, or set cmvn to speaker or utterance"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_mixtures(self) -> Recipe:
         if self.decode.mixtures and self.align.imported is not None:
             raise ValueError("decode.mixtures needs mixtures that are trained here: leave out align.imported")

@@ -59,6 +59,10 @@ class SequenceConfig(Settings):
     train: TrainChanges = {}
     num_processes: int | None = Field(None, ge=1)
 
+    def training(self) -> TrainConfig:
+        """Return how the nets are trained here."""
+        return updated(_TRAIN, self.train)
+
     def identity(self) -> dict[str, Any]:
         """Return the settings as JSON, without those of the lattices."""
         return self.model_dump(mode="json", exclude={"lattices", "num_processes"})
@@ -183,5 +187,5 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
 
 def _net(net: NetConfig, config: SequenceConfig) -> NetConfig:
     """Return a net's settings as they are here."""
-    changes = {"model": updated(net.model, config.model), "train": updated(_TRAIN, config.train)}
+    changes = {"model": updated(net.model, config.model), "train": config.training()}
     return net.model_copy(update={**changes, "views": None})

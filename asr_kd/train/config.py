@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
         max_gradient_norm: Longer gradients are scaled down to it; 0 for never.
         max_weight_norm: Longest vector of a unit's incoming weights, kept after every step; 0 for any.
         masks: Of the windows that it learns, drawn anew in every step (:mod:`asr_kd.train.window_masks`):
-            ``{}`` for the usual ones, None for none.
+            ``{}`` for the usual ones, None for none. A recipe refuses them where nothing normalises features.
         precision: ``auto`` takes bfloat16 autocast where the processor multiplies it natively.
         early_stopping: Keep the weights of the epoch with the best dev frame accuracy.
         patience: Stop after so many epochs without a better dev accuracy; None for never.
