@@ -42,7 +42,7 @@ TrainChanges = Annotated[dict[str, Any], AfterValidator(ChangesTo(TrainConfig))]
 
 
 def updated(config: Config, changes: Mapping[str, Any] | None) -> Config:
-    """Return a validated copy with some settings changed; what is nested, such as ``options``, is merged."""
+    """Return a validated copy with some settings changed; what is nested is :func:`merged`."""
     if not changes:
         return config
     # dict, not model_dump: some settings are left out of dumps, for they identify nothing.
@@ -51,9 +51,25 @@ def updated(config: Config, changes: Mapping[str, Any] | None) -> Config:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings with others laid over them."""
+    """Return nested settings with others laid over them.
+
+    What belongs to a name does not stay under another one: the settings of a posterior ``code``, which stand
+    beside its name, and the ``options`` of a frontend or a net, where the changes bring others. Where they
+    bring the name alone, the options stay.
+    """
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if not isinstance(old, Mapping) or not isinstance(value, Mapping):
+            result[key] = value
+        elif (key == "code" and _name_differs(old, value)) or (
+            key == "options" and _name_differs(base, changes)
+        ):
+            result[key] = dict(value)
+        else:
+            result[key] = merged(old, value)
     return result
+
+
+def _name_differs(base: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    return "name" in base and "name" in changes and base["name"] != changes["name"]
