@@ -60,6 +60,8 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
+        if key == "frontend" and isinstance(old, str):  # a recipe may give its name alone
+            old = {"name": old}
         if not isinstance(old, Mapping) or not isinstance(value, Mapping):
             result[key] = value
         elif (key == "code" and _name_differs(old, value)) or (

@@ -54,6 +54,8 @@ def test_options_of_another_frontend_are_its_own(tmp_path: Path) -> None:
     assert other.frontend.options == {"sampling_rate": 8000}
     # The name alone: options that both take are kept, as sweeps over frontends want them.
     assert _recipe(tmp_path, "frontend.name=mfcc", frontend=fbank).frontend.options == fbank["options"]
+    named = _recipe(tmp_path, "frontend.options.sampling_rate=8000", frontend="mfcc").frontend
+    assert (named.name, named.options) == ("mfcc", {"sampling_rate": 8000})
     same = _recipe(tmp_path, "frontend={name: fbank, options: {num_mel_bins: 40}}", frontend=fbank)
     assert same.frontend.options == {"sampling_rate": 8000, "num_mel_bins": 40}
 
