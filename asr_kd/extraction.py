@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +128,7 @@ def extract_split(
     folder: Path,
     view: int = 0,
     augmentation: AugmentConfig | None = None,
+    kept: Container[str] | None = None,
 ) -> int:
     """Extract and normalise the features of a split into a :class:`FrameStore` folder.
 
@@ -138,13 +139,19 @@ def extract_split(
         folder: Where to.
         view: Number of the augmented view; 0 is the original.
         augmentation: From what views are drawn.
+        kept: Utt_ids of those to store; what else a speaker says counts for mean and variance alone, and is
+            computed for nothing else. None stores all.
 
     Returns:
-        The number of frames.
+        The number of frames stored.
     """
     augmentation = augmentation or AugmentConfig()
     cmvn = Cmvn(config.cmvn)
     meta = {"frontend": config.card(frontend).model_dump()}
+    by_speaker = config.cmvn == "speaker"
+    stored = {row.utt_id: row.speaker for row in utterances if kept is None or row.utt_id in kept}
+    speakers = set(stored.values()) if by_speaker else set()
+    needed = [row for row in utterances if row.utt_id in stored or row.speaker in speakers]
 
     def load(utterance: Utterance) -> Recording:
         audio = load_utterance(utterance)
@@ -160,24 +167,25 @@ def extract_split(
 
     with atomic_dir(folder) as temporary:
         with FrameStoreWriter(temporary, "float32", (frontend.spec.dim,), meta) as writer:
-            computed = itertools.chain.from_iterable(_in_threads(extract, batches(utterances)))
-            found = zip(utterances, computed, strict=True)
+            computed = itertools.chain.from_iterable(_in_threads(extract, batches(needed)))
+            found = zip(needed, computed, strict=True)
             what = f"features {config.key} {folder.name}"
-            for utterance, features in track(found, what, len(utterances), "utterances"):
+            for utterance, features in track(found, what, len(needed), "utterances"):
                 cmvn.accumulate(features, utterance.speaker)
-                writer.add(utterance.utt_id, features if config.cmvn == "speaker" else cmvn.apply(features))
-        if config.cmvn == "speaker":
-            _normalise_in_place(temporary, utterances, cmvn)
+                if utterance.utt_id in stored:
+                    writer.add(utterance.utt_id, features if by_speaker else cmvn.apply(features))
+        if by_speaker:
+            _normalise_in_place(temporary, stored, cmvn)
     return len(FrameStore(folder).frames)
 
 
-def _normalise_in_place(folder: Path, utterances: Sequence[Utterance], cmvn: Cmvn) -> None:
-    """Normalise stored features with their speaker's statistics, which are complete only now."""
+def _normalise_in_place(folder: Path, speakers: Mapping[str, str], cmvn: Cmvn) -> None:
+    """Normalise stored features with the statistics of their speakers, which are complete only now."""
     store = FrameStore(folder)
     frames = np.load(folder / FRAMES_FILE, mmap_mode="r+", allow_pickle=False)
-    for utterance in utterances:
-        first, last = store.span(utterance.utt_id)
-        frames[first:last] = cmvn.apply(frames[first:last], utterance.speaker)
+    for utt_id, speaker in speakers.items():
+        first, last = store.span(utt_id)
+        frames[first:last] = cmvn.apply(frames[first:last], speaker)
     frames.flush()
 
 

@@ -334,11 +334,13 @@ class EnsembleStage(Stage):
         if view == 0 or (split == VIEWED_SPLIT and view <= self.views.hard):
             yield {key: work.features(key, split, name) for key in configs}
             return
+        # Speakers are normalised over all that they say, as in the features that are kept.
+        utterances = work.utterances(split)
+        drawn = {row.utt_id for row in self._utterances(work, split)}
         with temporary_dir(work.root / "views") as folder:
             for key, config in configs.items():
                 frontend = config.load(self.search_path)
-                utterances = self._utterances(work, split)
-                extract_split(utterances, frontend, config, folder / key, view, self.views.augment)
+                extract_split(utterances, frontend, config, folder / key, view, self.views.augment, drawn)
             yield {key: folder / key for key in configs}
 
     def _label_view(
