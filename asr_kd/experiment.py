@@ -45,7 +45,10 @@ def build_stages(
         lattices = recipe.sequence.lattices
         found = lattices.model_copy(update={"language_model": lattices.language_model.found(search_path)})
         config = recipe.sequence.model_copy(update={"lattices": found})
-        sequence = [LatticesStage(found, ensemble), SequenceStage(config, recipe.student.count)]
+        sequence = [
+            LatticesStage(found, ensemble),
+            SequenceStage(config, recipe.student.count, recipe.ensemble.data_share),
+        ]
     return [
         PrepareStage(recipe.corpus, corpus, recipe.lexicon),
         FeaturesStage(

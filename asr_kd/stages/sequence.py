@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +11,12 @@ from pydantic import Field
 
 from asr_kd.am.checkpoint import ModelCard, load_model
 from asr_kd.atomic import write_json
+from asr_kd.data.manifest import is_drawn
 from asr_kd.data.utterance_source import UtteranceSource
 from asr_kd.distill.sequence_loss import Criterion, SequenceLoss
 from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.stages.base import Settings, Stage, WorkDir
+from asr_kd.stages.ensemble import TRANSFER_SEED
 from asr_kd.stages.lattices import LATTICE_SPLIT, LatticesConfig, LatticesStage, StoredLattices
 from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, hard_source, train_net, trained_before
 from asr_kd.stages.overrides import ModelChanges, TrainChanges, updated
@@ -78,18 +81,22 @@ class SequenceStage(Stage):
     Args:
         config: Settings.
         num_students: How many seeds of the student there are.
+        student_share: Share of the training utterances whose labels the students have learnt.
     """
 
     name = "sequence"
     needs = ("features", "align", "baseline", "student", LatticesStage.name)
 
-    def __init__(self, config: SequenceConfig, num_students: int) -> None:
+    def __init__(self, config: SequenceConfig, num_students: int, student_share: float = 1.0) -> None:
         self.config = config
         self.num_students = num_students
+        # A student's own settings do not say it: they are those of a net that learns whatever shards hold.
+        draw = {"data_share": student_share, "data_seed": TRANSFER_SEED}
+        self.changes = {"student": draw} if student_share < 1 and "student" in config.systems else {}
 
     def settings(self) -> dict[str, Any]:
         """Return criterion and training."""
-        return {"sequence": self.config.identity()}
+        return {"sequence": self.config.identity(), **self.changes}
 
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return the list of models, and those that it names."""
@@ -112,7 +119,11 @@ class SequenceStage(Stage):
             for system, models in starts.items()
         }
         pairs = {name: start for members in nets.values() for name, start in members.items()}
-        arguments = [(work, self.config, start, name) for name, start in pairs.items()]
+        arguments = [
+            (work, self.config, start, name, self.changes.get(system, {}))
+            for system, members in zip(starts, nets.values(), strict=True)
+            for name, start in members.items()
+        ]
         cards = run_side_by_side(train_on_sentences, arguments, self.config.num_processes)
         write_json(work.models / SEQUENCE_FILE, {group: list(members) for group, members in nets.items()})
         by_name = dict(zip(pairs, cards, strict=True))
@@ -136,7 +147,9 @@ def sequence_models(work: WorkDir) -> dict[str, list[str]]:
     return found
 
 
-def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: str) -> ModelCard:
+def train_on_sentences(
+    work: WorkDir, config: SequenceConfig, start: str, name: str, changes: Mapping[str, Any]
+) -> ModelCard:
     """Let a net go on to learn from whole sentences, into ``models/<name>``; skip it when it is there.
 
     Args:
@@ -144,9 +157,10 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
         config: Criterion and training.
         start: Model directory of the net to begin with.
         name: Of the new model directory.
+        changes: What the settings of the net to begin with lack: which utterances it has learnt.
     """
     model = load_model(work.models / start)
-    net = _net(NetConfig.model_validate(model.card.provenance["settings"]), config)
+    net = _net(NetConfig.model_validate(model.card.provenance["settings"]), config, changes)
     start_net = model.net.to(net.train.torch_device())
     lattices = StoredLattices(work)
     facts = {"started_from": start, "sequence": config.model_dump(mode="json")}
@@ -156,10 +170,15 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
             "sequence": config.net_identity(),
             "lattices": lattices.fingerprint,
             "weights": model.fingerprint,
+            **({"draw": net.draw} if net.data_share < 1 else {}),
         }
     )
     features, alignment = work.feature_store(net.features.key, LATTICE_SPLIT), work.alignment(LATTICE_SPLIT)
-    utt_ids = [utt_id for utt_id in features.utt_ids if utt_id in alignment]
+    utt_ids = [
+        utt_id
+        for utt_id in features.utt_ids
+        if utt_id in alignment and is_drawn(utt_id, net.data_share, net.draw)
+    ]
     return trained_before(work.models / name, trained_as) or train_net(
         NetTraining(
             work.models / name,
@@ -185,7 +204,7 @@ def train_on_sentences(work: WorkDir, config: SequenceConfig, start: str, name: 
     )
 
 
-def _net(net: NetConfig, config: SequenceConfig) -> NetConfig:
+def _net(net: NetConfig, config: SequenceConfig, changes: Mapping[str, Any]) -> NetConfig:
     """Return a net's settings as they are here."""
-    changes = {"model": updated(net.model, config.model), "train": config.training()}
-    return net.model_copy(update={**changes, "views": None})
+    here = {"model": updated(net.model, config.model), "train": config.training()}
+    return net.model_copy(update={**changes, **here, "views": None})
