@@ -169,10 +169,21 @@ class Recipe(Settings):
             raise ValueError(
                 f"ensemble.weights has {len(weights)} weights for {self.teachers.count} teachers"
             )
-        if self.teachers.folds is not None and self.ensemble.keep_apart:
-            raise ValueError("ensemble.keep_apart needs labels of all teachers: leave out teachers.folds")
         if isinstance(weights, tuple):
             self._check_weights(weights)
+        return self
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> Recipe:
+        if self.teachers.folds is None:
+            return self
+        if self.ensemble.keep_apart:
+            raise ValueError("ensemble.keep_apart needs labels of all teachers: leave out teachers.folds")
+        if self.sequence is not None and self.sequence.criterion == "teacher":
+            raise ValueError(
+                "sequence.criterion teacher needs the scores of all teachers, also of those that learnt the "
+                "utterance: leave out teachers.folds, or take criterion smbr or mmi"
+            )
         return self
 
     def _check_weights(self, weights: tuple[float, ...]) -> None:
