@@ -47,7 +47,7 @@ def build_stages(
         config = recipe.sequence.model_copy(update={"lattices": found})
         sequence = [
             LatticesStage(found, ensemble),
-            SequenceStage(config, recipe.student.count, recipe.ensemble.data_share),
+            SequenceStage(config, recipe.student.count, recipe.ensemble.data_share, recipe.train),
         ]
     return [
         PrepareStage(recipe.corpus, corpus, recipe.lexicon),

@@ -219,7 +219,7 @@ class Recipe(Settings):
         }
         trainings = {name: [net.train for net in group] for name, group in nets.items()}
         if self.sequence is not None:
-            trainings["sequence"] = [self.sequence.training()]
+            trainings["sequence"] = [self.sequence.training(self.train)]
         masked = [
             name for name, group in trainings.items() if any(train.masks is not None for train in group)
         ]

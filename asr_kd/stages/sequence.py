@@ -32,6 +32,7 @@ SEQUENCE_FILE = "sequence.json"
 _TRAIN = TrainConfig(
     epochs=3, batch_size=4096, learning_rate=5e-5, weight_decay=0.0, early_stopping=False, precision="fp32"
 )
+_OF_THE_RECIPE = ("device", "checkpoint_seconds")
 
 
 class SequenceConfig(Settings):
@@ -48,7 +49,7 @@ class SequenceConfig(Settings):
         lattices: What competes; made once with the ensemble, for all nets and criteria.
         model: What the nets have differently here: no dropout, which would blur the paths.
         train: What they train with differently from this stage's own settings: 3 epochs of AdamW at 5e-5,
-            4,096 frames a step, no early stopping.
+            4,096 frames a step, no early stopping; ``device`` and ``checkpoint_seconds`` are the recipe's.
         num_processes: Nets that learn at a time; None: about one a core.
     """
 
@@ -62,9 +63,10 @@ class SequenceConfig(Settings):
     train: TrainChanges = {}
     num_processes: int | None = Field(None, ge=1)
 
-    def training(self) -> TrainConfig:
-        """Return how the nets are trained here."""
-        return updated(_TRAIN, self.train)
+    def training(self, usual: TrainConfig) -> TrainConfig:
+        """Return how the nets are trained here; where, and how often they are saved, is as ``usual``."""
+        own = _TRAIN.model_copy(update={name: getattr(usual, name) for name in _OF_THE_RECIPE})
+        return updated(own, self.train)
 
     def identity(self) -> dict[str, Any]:
         """Return the settings as JSON, without those of the lattices."""
@@ -82,14 +84,18 @@ class SequenceStage(Stage):
         config: Settings.
         num_students: How many seeds of the student there are.
         student_share: Share of the training utterances whose labels the students have learnt.
+        train: The recipe's training, for where nets train and how often they are saved meanwhile.
     """
 
     name = "sequence"
     needs = ("features", "align", "baseline", "student", LatticesStage.name)
 
-    def __init__(self, config: SequenceConfig, num_students: int, student_share: float = 1.0) -> None:
+    def __init__(
+        self, config: SequenceConfig, num_students: int, student_share: float, train: TrainConfig
+    ) -> None:
         self.config = config
         self.num_students = num_students
+        self.train = config.training(train)
         # A student's own settings do not say it: they are those of a net that learns whatever shards hold.
         draw = {"data_share": student_share, "data_seed": TRANSFER_SEED}
         self.changes = {"student": draw} if student_share < 1 and "student" in config.systems else {}
@@ -120,7 +126,7 @@ class SequenceStage(Stage):
         }
         pairs = {name: start for members in nets.values() for name, start in members.items()}
         arguments = [
-            (work, self.config, start, name, self.changes.get(system, {}))
+            (work, self.config, start, name, {"train": self.train, **self.changes.get(system, {})})
             for system, members in zip(starts, nets.values(), strict=True)
             for name, start in members.items()
         ]
@@ -157,7 +163,8 @@ def train_on_sentences(
         config: Criterion and training.
         start: Model directory of the net to begin with.
         name: Of the new model directory.
-        changes: What the settings of the net to begin with lack: which utterances it has learnt.
+        changes: To the settings of the net to begin with: its training, and which utterances it has learnt
+            where they do not say it.
     """
     model = load_model(work.models / start)
     net = _net(NetConfig.model_validate(model.card.provenance["settings"]), config, changes)
@@ -206,5 +213,4 @@ def train_on_sentences(
 
 def _net(net: NetConfig, config: SequenceConfig, changes: Mapping[str, Any]) -> NetConfig:
     """Return a net's settings as they are here."""
-    here = {"model": updated(net.model, config.model), "train": config.training()}
-    return net.model_copy(update={**changes, **here, "views": None})
+    return net.model_copy(update={**changes, "model": updated(net.model, config.model), "views": None})
