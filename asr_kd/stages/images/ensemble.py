@@ -19,6 +19,7 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig
 from asr_kd.extraction import view_name
+from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import track
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
@@ -122,6 +123,7 @@ class ImageEnsembleStage(Stage):
             num_senones=corpus.num_classes,
             prior=tuple(np.exp(corpus.log_prior.astype(np.float64)).tolist()),
             window={"left": 0, "right": 0},
+            augmentation=fingerprint({"max_shift": self.config.max_shift}) if self.config.views else "",
         )
 
     def _label(
