@@ -216,7 +216,7 @@ class Pipeline:
         marker = _read_marker(self._marker_path(stage))
         if marker is None:
             return StageStatus(stage, State.TODO)
-        is_whole = all(path.exists() for path in stage.outputs(self.work))
+        is_whole = stage.is_whole(self.work)
         changes = self._changes(stage, marker, None if is_whole else stage.outputs_named_by)
         if changes:
             return StageStatus(stage, State.STALE, tuple(changes), marker)

@@ -167,6 +167,10 @@ class Stage(ABC):
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return the files and folders that it writes."""
 
+    def is_whole(self, work: WorkDir) -> bool:
+        """Return whether all of its outputs are there."""
+        return all(path.exists() for path in self.outputs(work))
+
     def content(self, work: WorkDir) -> str:
         """Return what identifies the outputs beside settings and inputs, when they come from outside."""
         return ""

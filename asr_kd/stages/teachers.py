@@ -117,8 +117,23 @@ class BaselineStage(Stage):
         return _settings({**self.nets, **self.controls})
 
     def outputs(self, work: WorkDir) -> list[Path]:
-        """Return the list of baselines' model directories, and the controls'."""
-        return [baselines_file(work), *(work.models / name for name in self.controls)]
+        """Return the list of baselines' model directories, and those of what no teacher is."""
+        return [baselines_file(work), *(work.models / name for name in {**self._own(), **self.controls})]
+
+    def is_whole(self, work: WorkDir) -> bool:
+        """Return whether all nets are there, those that are teachers in the list of baselines too."""
+        return super().is_whole(work) and read_baselines(work) == self._names()
+
+    def _own(self) -> dict[str, NetConfig]:
+        """Return the baselines that no teacher is."""
+        return {name: net for name, net in self.nets.items() if net not in self.teachers}
+
+    def _names(self) -> list[str]:
+        """Return the baselines' model directories."""
+        return [
+            teacher_name(self.teachers.index(net)) if net in self.teachers else name
+            for name, net in self.nets.items()
+        ]
 
     def discard(self, work: WorkDir) -> None:
         """Remove the models with their checkpoints, but no teacher."""
@@ -127,11 +142,8 @@ class BaselineStage(Stage):
 
     def run(self, work: WorkDir) -> dict[str, Any]:
         """Train what no teacher is, and list the baselines' model directories in ``baseline.json``."""
-        own = {name: net for name, net in self.nets.items() if net not in self.teachers}
+        own, names = self._own(), self._names()
         cards = _train_all(work, {**own, **self.controls}, self.search_path)
-        names = [
-            name if name in own else teacher_name(self.teachers.index(net)) for name, net in self.nets.items()
-        ]
         if distributed.is_first():
             write_json(baselines_file(work), names)
         summary = {"models": " ".join(names)}
