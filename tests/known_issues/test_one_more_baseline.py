@@ -9,14 +9,10 @@ import pytest
 from asr_kd.errors import StageError
 from asr_kd.pipeline import Pipeline
 from asr_kd.stages.teachers import read_baselines
-from tests.support.tones import tones_pipeline
+from tests.support.tones import FEW_TONES, tones_pipeline
 
 _SMALL = (
-    "corpus.options.utterances=4",
-    "align.flat_start.num_iterations=2",
-    "align.flat_start.last_mixing_iteration=1",
-    "align.flat_start.realign_iterations=[1]",
-    "train.epochs=1",
+    *FEW_TONES,
     "teachers.count=2",
     "control.count=1",
 )

@@ -7,16 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from asr_kd.distill.shard_set import open_shard_set
-from tests.support.tones import tones_pipeline
+from tests.support.tones import FEW_TONES, tones_pipeline
 
 # Views that change nothing, so that they must be what the original is.
 _SAME = "{speeds: [1.0], noise_probability: 0.0, reverb_probability: 0.0, gain_db: [0.0, 0.0]}"
 _SMALL = (
-    "corpus.options.utterances=4",
-    "align.flat_start.num_iterations=2",
-    "align.flat_start.last_mixing_iteration=1",
-    "align.flat_start.realign_iterations=[1]",
-    "train.epochs=1",
+    *FEW_TONES,
     "teachers.count=1",
     "baseline.count=1",
     "control.count=0",
