@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -57,7 +58,8 @@ def _row(layers: int, units: int, batch: int, arguments: argparse.Namespace) -> 
     def learn() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
             logits = net(windows)
-        nn.functional.cross_entropy(logits.float(), pdf_ids).backward()  # type: ignore[no-untyped-call]
+        loss = nn.functional.cross_entropy(logits.float(), pdf_ids)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     optimisers = _optimisers(net)
     turns: list[list[float]] = []
@@ -67,7 +69,7 @@ def _row(layers: int, units: int, batch: int, arguments: argparse.Namespace) -> 
         for optimiser in optimisers:
             for parameter, gradient in zip(net.parameters(), gradients, strict=True):
                 parameter.grad = gradient  # a step forgets it
-            row.append(_milliseconds(lambda each=optimiser: each.step(_RATE)))  # type: ignore[misc]
+            row.append(_milliseconds(partial(optimiser.step, _RATE)))
         turns.append(row)
     own, *steps = (statistics.median(column) for column in zip(*turns[1:], strict=True))  # the first warms up
     rates = ", ".join(f"{1000 * batch / (own + step):,.0f}" for step in steps)
