@@ -44,7 +44,7 @@ SHARD_SPLITS = ("train", "transfer", "dev")
 """Splits that are labelled: the student learns from the first two and is watched on the last."""
 
 
-TRANSFER_SEED = 0
+DATA_SHARE_SEED = 0
 """Of the draw of a share of the training utterances."""
 
 VIEWED_SPLITS = ("train", "transfer")
@@ -286,7 +286,7 @@ class EnsembleStage(Stage):
 
     def _utterances(self, work: WorkDir, split: str) -> list[Utterance]:
         share = self.config.data_share if split == "train" else 1.0
-        return [row for row in work.utterances(split) if is_drawn(row.utt_id, share, TRANSFER_SEED)]
+        return [row for row in work.utterances(split) if is_drawn(row.utt_id, share, DATA_SHARE_SEED)]
 
     def num_frames(self, work: WorkDir, frame_shift: float) -> int:
         """Return how many frames of all splits and views are labelled, by their length in the manifests."""

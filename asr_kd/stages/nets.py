@@ -328,8 +328,12 @@ def _provenance(config: NetConfig, trained_as: str, result: FitResult) -> dict[s
     }
 
 
-def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> StoreSource:
-    """Return batches of a split's frames with the alignment's pdf_ids; of train, with the net's views."""
+def aligned_utterances(work: WorkDir, config: NetConfig, split: str, share: float) -> list[str]:
+    """Return the utterances of a split that a net may learn: aligned, of its share, not of the fold left out.
+
+    Raises:
+        StageError: When there are none.
+    """
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
     left_out = config.left_out if split == "train" else None
@@ -345,6 +349,14 @@ def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> S
         raise StageError(
             f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"
         )
+    return utt_ids
+
+
+def hard_source(work: WorkDir, config: NetConfig, split: str, share: float) -> StoreSource:
+    """Return batches of a split's frames with the alignment's pdf_ids; of train, with the net's views."""
+    utt_ids = aligned_utterances(work, config, split, share)
+    features = work.feature_store(config.features.key, split)
+    alignment = work.alignment(split)
     views = config.views.numbers()[1:] if config.views and split == VIEWED_SPLIT else ()
     return StoreSource(
         features,

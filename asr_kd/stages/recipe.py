@@ -16,7 +16,7 @@ from asr_kd.fingerprint import unless
 from asr_kd.stages.align import AlignConfig
 from asr_kd.stages.base import Settings
 from asr_kd.stages.decode import DecodingConfig
-from asr_kd.stages.ensemble import TRANSFER_SEED, EnsembleConfig
+from asr_kd.stages.ensemble import DATA_SHARE_SEED, EnsembleConfig
 from asr_kd.stages.language_model import LanguageModelConfig
 from asr_kd.stages.nets import LeftOut, NetConfig, WindowConfig
 from asr_kd.stages.overrides import ModelChanges, TrainChanges, updated
@@ -298,7 +298,7 @@ class Recipe(Settings):
             train=train,
             seed=seed,
             data_share=share,
-            data_seed=None if share == 1 else TRANSFER_SEED,
+            data_seed=None if share == 1 else DATA_SHARE_SEED,
             views=self._hard_views(),
         )
 

@@ -11,14 +11,21 @@ from pydantic import Field
 
 from asr_kd.am.checkpoint import ModelCard, load_model
 from asr_kd.atomic import write_json
-from asr_kd.data.manifest import is_drawn
 from asr_kd.data.utterance_source import UtteranceSource
 from asr_kd.distill.sequence_loss import Criterion, SequenceLoss
 from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.stages.base import Settings, Stage, WorkDir
-from asr_kd.stages.ensemble import TRANSFER_SEED
+from asr_kd.stages.ensemble import DATA_SHARE_SEED
 from asr_kd.stages.lattices import LATTICE_SPLIT, LatticesConfig, LatticesStage, StoredLattices
-from asr_kd.stages.nets import NetConfig, NetTraining, discard_models, hard_source, train_net, trained_before
+from asr_kd.stages.nets import (
+    NetConfig,
+    NetTraining,
+    aligned_utterances,
+    discard_models,
+    hard_source,
+    train_net,
+    trained_before,
+)
 from asr_kd.stages.overrides import ModelChanges, TrainChanges, updated
 from asr_kd.stages.student import student_name
 from asr_kd.stages.teachers import read_baselines, spread
@@ -97,7 +104,7 @@ class SequenceStage(Stage):
         self.num_students = num_students
         self.train = config.training(train)
         # A student's own settings do not say it: they are those of a net that learns whatever shards hold.
-        draw = {"data_share": student_share, "data_seed": TRANSFER_SEED}
+        draw = {"data_share": student_share, "data_seed": DATA_SHARE_SEED}
         self.changes = {"student": draw} if student_share < 1 and "student" in config.systems else {}
 
     def settings(self) -> dict[str, Any]:
@@ -181,11 +188,7 @@ def train_on_sentences(
         }
     )
     features, alignment = work.feature_store(net.features.key, LATTICE_SPLIT), work.alignment(LATTICE_SPLIT)
-    utt_ids = [
-        utt_id
-        for utt_id in features.utt_ids
-        if utt_id in alignment and is_drawn(utt_id, net.data_share, net.draw)
-    ]
+    utt_ids = aligned_utterances(work, net, LATTICE_SPLIT, net.data_share)
     return trained_before(work.models / name, trained_as) or train_net(
         NetTraining(
             work.models / name,

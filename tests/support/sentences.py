@@ -20,7 +20,7 @@ from asr_kd.lang.lexicon import Lexicon
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.report.results import Provenance
 from asr_kd.stages.base import WorkDir
-from asr_kd.stages.ensemble import TRANSFER_SEED
+from asr_kd.stages.ensemble import DATA_SHARE_SEED
 from asr_kd.stages.labels import FACTS_FILE, HMM_FILE
 from asr_kd.stages.lattices import LATTICE_SPLIT
 from asr_kd.stages.nets import NetConfig, new_card
@@ -59,7 +59,7 @@ def _work(work: WorkDir, recipe: Recipe) -> WorkDir:
     for split, share in (("train", recipe.baseline.data_share), ("dev", 1.0)):
         features = {utt_id: generator.standard_normal((_FRAMES, dim), np.float32) for utt_id in _UTTERANCES}
         for utt_id, values in features.items():
-            if not is_drawn(utt_id, share, TRANSFER_SEED):
+            if not is_drawn(utt_id, share, DATA_SHARE_SEED):
                 values[:] = math.nan
         _store(work.features(student.features.key, split), features)
         labels = {utt_id: generator.integers(hmm.num_pdfs, size=_FRAMES) for utt_id in _UTTERANCES}
