@@ -57,6 +57,7 @@ def build_stages(
             learnt,
             recipe.views.hard,
             recipe.views.augment,
+            recipe.corpus.has_transfer,
         ),
         AlignStage(recipe.align, recipe.baseline_nets()[0], search_path),
         TeachersStage(teachers, search_path),

@@ -17,6 +17,9 @@ from asr_kd.units import num_frames
 SPLITS = ("train", "dev", "test", "transfer")
 """Splits of a corpus; ``transfer`` holds audio without text for the student's soft targets alone."""
 
+LEARNT_SPLITS = ("train", "transfer")
+"""Those whose audio nets may learn."""
+
 
 @dataclass(frozen=True)
 class Utterance:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from asr_kd.data.frame_store import FrameStore
-from asr_kd.data.manifest import SPLITS, Utterance, read_manifest
+from asr_kd.data.manifest import LEARNT_SPLITS, SPLITS, Utterance, read_manifest
 from asr_kd.errors import StageError
 from asr_kd.score.word_classes import SCORE_WORDS_FILE
 
@@ -117,6 +117,14 @@ class WorkDir:
     def utterances(self, split: str) -> list[Utterance]:
         """Return a split's utterances."""
         return read_manifest(self.manifest(split))
+
+    def normalised_with(self, split: str) -> list[Utterance]:
+        """Return the utterances over which a split's speakers are normalised, in one order.
+
+        Train and transfer are one set of speakers of which a part has no text: what they say counts for both.
+        """
+        splits = LEARNT_SPLITS if split in LEARNT_SPLITS else (split,)
+        return [row for each in splits if self.manifest(each).is_file() for row in self.utterances(each)]
 
     @property
     def sweeps(self) -> Path:

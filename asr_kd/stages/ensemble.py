@@ -18,7 +18,7 @@ from asr_kd.atomic import temporary_dir
 from asr_kd.data.augment import view_labels
 from asr_kd.data.folds import Folds
 from asr_kd.data.frame_store import FrameStore
-from asr_kd.data.manifest import Utterance, is_drawn
+from asr_kd.data.manifest import LEARNT_SPLITS, Utterance, is_drawn
 from asr_kd.distill.ensemble import Averaging
 from asr_kd.distill.kept_code import Threshold
 from asr_kd.distill.labelling import LabelTarget
@@ -40,15 +40,11 @@ from asr_kd.stages.posterior_sample import sample_posteriors
 from asr_kd.stages.teachers import teacher_name
 from asr_kd.stages.view_labelling import Label, ViewLabelling
 
-SHARD_SPLITS = ("train", "transfer", "dev")
+SHARD_SPLITS = (*LEARNT_SPLITS, "dev")
 """Splits that are labelled: the student learns from the first two and is watched on the last."""
-
 
 DATA_SHARE_SEED = 0
 """Of the draw of a share of the training utterances."""
-
-VIEWED_SPLITS = ("train", "transfer")
-"""Splits that the student learns from: they alone have augmented views."""
 
 
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -298,7 +294,7 @@ class EnsembleStage(Stage):
         )
 
     def _views(self, split: str) -> Sequence[int]:
-        return self.views.numbers() if split in VIEWED_SPLITS else range(1)
+        return self.views.numbers() if split in LEARNT_SPLITS else range(1)
 
     def _with_frames(self, work: WorkDir, split: str, frame_shift: float) -> dict[int, list[str]]:
         """Return by number of the view the utterances of which it has a frame, and say how many are left out.
@@ -335,7 +331,7 @@ class EnsembleStage(Stage):
             yield {key: work.features(key, split, name) for key in configs}
             return
         # Speakers are normalised over all that they say, as in the features that are kept.
-        utterances = work.utterances(split)
+        utterances = work.normalised_with(split)
         drawn = {row.utt_id for row in self._utterances(work, split)}
         with temporary_dir(work.root / "views") as folder:
             for key, config in configs.items():

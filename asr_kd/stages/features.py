@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_kd.data.augment import AugmentConfig
+from asr_kd.data.manifest import LEARNT_SPLITS
 from asr_kd.extraction import FeatureConfig, extract_split, view_name
 from asr_kd.stages.base import Stage, WorkDir
 
@@ -26,6 +27,8 @@ class FeaturesStage(Stage):
         viewed: Feature settings of which views are kept as well.
         num_views: How many.
         augmentation: From what views are drawn.
+        has_transfer: Whether the settings say that the corpus has audio without text, see
+            :meth:`WorkDir.normalised_with`.
     """
 
     name = "features"
@@ -39,12 +42,14 @@ class FeaturesStage(Stage):
         viewed: Sequence[FeatureConfig] = (),
         num_views: int = 0,
         augmentation: AugmentConfig | None = None,
+        has_transfer: bool = False,
     ) -> None:
         self.configs = {config.key: config for config in (*configs, *viewed)}
         self.search_path = search_path
         self.viewed = {config.key for config in viewed} if num_views else set()
         self.num_views = num_views
         self.augmentation = augmentation or AugmentConfig()
+        self.has_transfer = has_transfer
 
     def settings(self) -> dict[str, Any]:
         """Return every feature setting with its frontend's fingerprint, and of which there are views."""
@@ -61,6 +66,9 @@ class FeaturesStage(Stage):
                 "count": self.num_views,
                 "augmentation": self.augmentation.fingerprint,
             }
+        # A work folder without such audio stays as it is.
+        if self.has_transfer:
+            settings["normalised_together"] = list(LEARNT_SPLITS)
         return settings
 
     def outputs(self, work: WorkDir) -> list[Path]:
@@ -81,7 +89,8 @@ class FeaturesStage(Stage):
             config = self.configs[key]
             folder = work.features(key, split, view_name(view))
             frontend = config.load(self.search_path)
-            utterances = work.utterances(split)
-            num_frames = extract_split(utterances, frontend, config, folder, view, self.augmentation)
+            own = {row.utt_id for row in work.utterances(split)}
+            heard = work.normalised_with(split)
+            num_frames = extract_split(heard, frontend, config, folder, view, self.augmentation, own)
             summary[f"{key}/{folder.name}"] = f"{num_frames:,} frames"
         return summary

@@ -41,6 +41,11 @@ class CorpusConfig(Settings):
     limit: dict[Split, Annotated[int, Field(ge=1)]] = {}
     transfer_share: float = Field(0.0, ge=0, lt=1)
 
+    @property
+    def has_transfer(self) -> bool:
+        """Whether these settings give audio without text to the student."""
+        return bool(self.transfer_share or self.options.get("transfer"))
+
     def parsed_options(self) -> CorpusOptions:
         """Return the options as the module takes them.
 

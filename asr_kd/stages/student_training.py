@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from asr_kd.am.checkpoint import FrontendCard, ModelCard, load_model
+from asr_kd.data.manifest import LEARNT_SPLITS
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
 from asr_kd.distill.shard_set import ShardSet, open_shard_set
@@ -27,9 +28,6 @@ from asr_kd.stages.nets import (
 from asr_kd.stages.student_loss import DistillationLoss, StudentConfig
 from asr_kd.train import distributed
 from asr_kd.train.parallel import run_side_by_side
-
-LEARNT_SPLITS = ("train", "transfer")
-"""Splits of the shards that a student learns from."""
 
 _DEV_BATCH = 2048
 
