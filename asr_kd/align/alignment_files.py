@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import math
 import shutil
 import tempfile
 import zlib
@@ -17,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_kd.ctm import CtmLine, is_ctm_comment, parse_ctm_line
 from asr_kd.errors import AlignmentError, ConfigError
 
-_NUM_CTM_FIELDS = (5, 6)
 _EXTRA = "pip install 'asr-kd[alignments]'"
 
 
@@ -70,43 +69,31 @@ def read_ctm(
     Raises:
         AlignmentError: For a missing file or a malformed line, with its number.
     """
-    for utt_id, lines in itertools.groupby(_ctm_lines(path), key=lambda line: line[1][0]):
+    for utt_id, lines in itertools.groupby(_ctm_lines(path), key=lambda line: line[1].recording):
         if utt_id in wanted:
             rows = list(lines)
-            times = tuple(_timed_phone(fields, where, names) for where, fields in rows)
+            times = tuple(
+                TimedPhone(names(row.token), row.start, row.start + row.duration) for _, row in rows
+            )
             yield FileAlignment(utt_id, rows[0][0], times=times)
 
 
-def _ctm_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+def _ctm_lines(path: Path) -> Iterator[tuple[str, CtmLine]]:
     if not path.is_file():
         raise AlignmentError("no such CTM file", where=path, hint="mend align.imported.path")
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
-            fields = line.split()
-            if not fields or line.startswith(";;"):
+            if is_ctm_comment(line):
                 continue
-            if len(fields) not in _NUM_CTM_FIELDS:
-                raise _malformed(f"{path}:{number}", line)
-            yield f"{path}:{number}", fields
-
-
-def _timed_phone(fields: list[str], where: str, names: Callable[[str], str]) -> TimedPhone:
-    try:
-        start, duration = float(fields[2]), float(fields[3])
-    except ValueError:
-        raise _malformed(where, " ".join(fields)) from None
-    if not (math.isfinite(start) and math.isfinite(duration) and start >= 0 and duration >= 0):
-        raise _malformed(where, " ".join(fields))
-    return TimedPhone(names(fields[4]), start, start + duration)
-
-
-def _malformed(where: str, line: str) -> AlignmentError:
-    return AlignmentError(
-        "malformed line of a CTM",
-        where=where,
-        expected="utt_id channel start duration phone, in seconds from the utterance's start",
-        got=line.strip()[:60],
-    )
+            row = parse_ctm_line(line)
+            if row is None:
+                raise AlignmentError(
+                    "malformed line of a CTM",
+                    where=f"{path}:{number}",
+                    expected="utt_id channel start duration phone, in seconds from the utterance's start",
+                    got=line.strip()[:60],
+                )
+            yield f"{path}:{number}", row
 
 
 def read_textgrids(folder: Path, wanted: Collection[str], tier: str) -> Iterator[FileAlignment]:

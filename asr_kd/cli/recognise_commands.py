@@ -11,12 +11,12 @@ import typer
 
 from asr_kd.cli.show import print_word_errors
 from asr_kd.data.audio_folder import read_audio_source
-from asr_kd.data.manifest import Utterance
-from asr_kd.errors import ManifestError, ModelError
+from asr_kd.data.manifest import Utterance, transcripts
+from asr_kd.errors import ModelError
 from asr_kd.progress import track
 from asr_kd.recogniser import CARD_FILE, Recogniser
 from asr_kd.score.significance import Bootstrap
-from asr_kd.score.text_files import write_text_file
+from asr_kd.score.text_files import check_writable_name, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, read_word_classes
 from asr_kd.stages.base import WorkDir
@@ -61,21 +61,15 @@ def evaluate(
 
     Words that the corpus scores as others, such as TIMIT's phones, are scored so here too.
     """
+    if out is not None:
+        check_writable_name(out)
     recogniser = Recogniser.load(recogniser_folder(model, system))
     utterances = read_audio_source(audio)
-    without = [utterance.utt_id for utterance in utterances if utterance.text is None]
-    if without:
-        raise ManifestError(
-            f"{len(without)} of {len(utterances)} utterances have no transcript",
-            where=audio,
-            got=", ".join(without[:3]),
-            hint="use asr-kd transcribe for audio without text",
-        )
+    references = transcripts(utterances, audio, "use asr-kd transcribe for audio without text")
     texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
     classes = read_word_classes(score_words(model, system))
-    references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
     result = score(classes.fold(references), classes.fold(texts))
     speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
     print_word_errors(result, f"{system} {audio.name}", Bootstrap(speakers=speakers), worst)

@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from asr_kd.cli.show import print_word_errors
+from asr_kd.data.manifest import read_manifest, transcripts
 from asr_kd.decode.word_lattice import vote
 from asr_kd.errors import ScoringError
 from asr_kd.report.cells import TOO_FEW
 from asr_kd.score.significance import Bootstrap, RateCounts, difference, error_counts, mean_counts
-from asr_kd.score.text_files import read_text_file, write_text_file
+from asr_kd.score.text_files import check_writable_name, read_text_file, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_fingerprint
 from asr_kd.stages.score import read_scores, speakers
+
+_FORMATS = "Kaldi text (utt_id words ...), .trn, .ctm, or a manifest (.jsonl)"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def score_command(
-    reference: Annotated[Path, typer.Argument(help="Kaldi text (utt_id words ...) or .trn.")],
+    reference: Annotated[Path, typer.Argument(help=f"{_FORMATS}.")],
     hypothesis: Annotated[Path, typer.Argument(help="The same for what was recognised.")],
     worst: Annotated[int, typer.Option("--worst", help="How many utterances to list, worst first.")] = 20,
     missing_as_empty: Annotated[
@@ -35,7 +38,7 @@ def score_command(
     ] = False,
 ) -> None:
     """Score a hypothesis file of any recogniser: WER with interval, and the worst utterances."""
-    result = score(read_text_file(reference), read_text_file(hypothesis), missing_as_empty=missing_as_empty)
+    result = score(_texts(reference), _texts(hypothesis), missing_as_empty=missing_as_empty)
     print_word_errors(result, hypothesis.name, Bootstrap(), worst)
 
 
@@ -43,7 +46,8 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A work folder, WORK:SYSTEM, or hypotheses.")],
     second: Annotated[str, typer.Argument(metavar="B", help="The same for what it is compared with.")],
     reference: Annotated[
-        Path | None, typer.Option("--reference", metavar="FILE", help="Of two hypothesis files.")
+        Path | None,
+        typer.Option("--reference", metavar="FILE", help="Of two hypothesis files: what was said."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Of work folders: test or dev.")] = "test",
 ) -> None:
@@ -53,9 +57,7 @@ def compare(
     SYSTEM is student (the default), baseline, control or ensemble; the mean over its seeds is compared.
     """
     if reference is not None:
-        words = [
-            error_counts(score(read_text_file(reference), read_text_file(Path(p)))) for p in (first, second)
-        ]
+        words = [error_counts(score(_texts(reference), _texts(Path(p)))) for p in (first, second)]
         _print_difference("WER", first, second, words, Bootstrap())
         return
     places = [_work_and_system(name) for name in (first, second)]
@@ -77,7 +79,8 @@ def combine(
     """Combine several systems' hypotheses word by word, each system with one vote."""
     if len(hypotheses) < 2:
         raise ScoringError("one system cannot be combined", expected="two or more hypothesis files")
-    systems = [read_text_file(path) for path in hypotheses]
+    check_writable_name(out)
+    systems = [_texts(path) for path in hypotheses]
     for path, texts in zip(hypotheses, systems, strict=True):
         different = sorted(texts.keys() ^ systems[0].keys())
         if different:
@@ -86,6 +89,13 @@ def combine(
             )
     voted = {utt_id: " ".join(vote([texts[utt_id].split() for texts in systems])) for utt_id in systems[0]}
     write_text_file(out, voted)
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """Return words by utt_id of a hypothesis or reference file, or what a manifest says."""
+    if path.suffix.lower() != ".jsonl":
+        return read_text_file(path)
+    return transcripts(read_manifest(path), path, "take a file with the words of all of them")
 
 
 def _work_and_system(name: str) -> tuple[WorkDir, str]:

@@ -146,6 +146,28 @@ def check_utterance(utterance: Utterance, where: str) -> None:
         )
 
 
+def transcripts(utterances: Sequence[Utterance], where: str | Path, hint: str) -> dict[str, str]:
+    """Return what is said by utt_id.
+
+    Args:
+        utterances: Of one split.
+        where: Where they come from, for the error.
+        hint: What to do with audio without text.
+
+    Raises:
+        ManifestError: When nobody transcribed some of them.
+    """
+    without = [utterance.utt_id for utterance in utterances if utterance.text is None]
+    if without:
+        raise ManifestError(
+            f"{len(without)} of {len(utterances)} utterances have no transcript",
+            where=where,
+            got=", ".join(without[:3]),
+            hint=hint,
+        )
+    return {utterance.utt_id: utterance.text or "" for utterance in utterances}
+
+
 def is_drawn(utt_id: str, share: float, seed: int | str) -> bool:
     """Return whether an utterance is in a share of its split that is drawn with a seed, by a hash."""
     digest = hashlib.sha256(f"{seed}:{utt_id}".encode()).digest()

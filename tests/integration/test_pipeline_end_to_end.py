@@ -16,6 +16,7 @@ import soundfile
 
 from asr_kd.am.checkpoint import load_model
 from asr_kd.report.results import read_results
+from asr_kd.score.text_files import read_text_file
 from tests.support.tone_corpus import RATE, WORDS, speak, speak_timed
 from tests.support.tones import tones_recipe
 
@@ -223,9 +224,11 @@ def test_word_times_are_those_of_the_tones(
 ) -> None:
     asr_kd("transcribe", finished[0], *takes, "--ctm", tmp_path / "out.ctm")
     rows = [line.split() for line in (tmp_path / "out.ctm").read_text().splitlines()]
+    scorable = read_text_file(tmp_path / "out.ctm")
     num_right = 0
     for path, (words, times) in takes.items():
         found = [row for row in rows if row[0] == path.stem]
+        assert scorable.get(path.stem, "").split() == [row[4] for row in found]
         if [row[4] for row in found] != words:
             continue
         num_right += 1
