@@ -12,6 +12,7 @@ from asr_kd.errors import ScoringError
 
 _TRN_SUFFIX = ".trn"
 _CTM_SUFFIX = ".ctm"
+_COMMENT = ";;"
 _OTHER_FORMATS = (".stm", ".json", ".jsonl", ".csv")
 """Names of files whose lines would pass for Kaldi's text and hold something else."""
 
@@ -58,7 +59,8 @@ def write_text_file(path: Path, texts: Mapping[str, str]) -> None:
     """Write words by utt_id, as ``.trn`` when the name ends so, else as Kaldi's ``text``.
 
     Raises:
-        ScoringError: For an utt_id that the format cannot hold, or a name that belongs to another format.
+        ScoringError: For an utt_id or a word that the format cannot hold, or a name that belongs to another
+            format.
     """
     check_writable_name(path)
     trn = _is_trn(path)
@@ -70,9 +72,28 @@ def write_text_file(path: Path, texts: Mapping[str, str]) -> None:
                 where=path,
                 expected="no blanks" + " or parentheses" * trn,
             )
-        words = " ".join(text.split())
-        lines.append((f"{words} ({utt_id})" if trn else f"{utt_id} {words}").strip())
+        words = text.split()
+        if trn:
+            _check_trn_words(words, utt_id, path)
+        lines.append(" ".join([*words, f"({utt_id})"] if trn else [utt_id, *words]))
     write_text(path, "".join(line + "\n" for line in lines))
+
+
+def _check_trn_words(words: list[str], utt_id: str, path: Path) -> None:
+    """Refuse what would come back as an alternative, an optional word or a comment."""
+    for index, word in enumerate(words):
+        if _is_trn_mark(word) or (index == 0 and word.startswith(_COMMENT)):
+            raise ScoringError(
+                f'word "{word}" of utterance "{utt_id}" cannot be written',
+                where=path,
+                expected="no word { / } or (...), and none that begins a comment",
+                hint="write a .txt file",
+            )
+
+
+def _is_trn_mark(word: str) -> bool:
+    """Return whether a word stands for alternatives, or is optional."""
+    return word in {"{", "/", "}"} or (word.startswith("(") and word.endswith(")"))
 
 
 def _is_trn(path: Path) -> bool:
@@ -93,7 +114,7 @@ def _utterances(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Yield place, utt_id and words of each line."""
     parse = _parse_trn if _is_trn(path) else _parse_kaldi
     for where, line in _lines(path):
-        if not (_is_trn(path) and line.startswith(";;")):
+        if not (_is_trn(path) and line.startswith(_COMMENT)):
             yield where, *parse(line, where)
 
 
@@ -146,7 +167,7 @@ def _parse_trn(line: str, where: str) -> tuple[str, list[str]]:
         )
     words = line[:opening].split()
     for word in words:
-        if word in {"{", "/", "}"} or (word.startswith("(") and word.endswith(")")):
+        if _is_trn_mark(word):
             raise ScoringError(
                 "alternatives and optional words are not supported",
                 where=where,
