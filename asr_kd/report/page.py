@@ -229,9 +229,10 @@ def _utterance(utt: UtteranceScore) -> str:
         f"{utt.num_errors} / {utt.num_reference_words}, "
         f"{utt.insertions} ins, {utt.deletions} del, {utt.substitutions} sub"
     )
+    rate = f"{100 * utt.wer:.0f} %" if utt.num_reference_words else "no word was said"
     return (
         f"<article><h3>{escape(utt.utt_id)} "
-        f'<span class="quiet">{100 * utt.wer:.0f} % [ {counts} ]</span></h3>'
+        f'<span class="quiet">{rate} [ {counts} ]</span></h3>'
         f'<div class="pairs">{words}</div></article>'
     )
 

@@ -294,7 +294,7 @@ def _write_cells(axes: Axes, values: Sequence[Sequence[float]]) -> None:
 
 
 def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -> Figure:
-    """Plot every speaker's WER, those worst in the last system on top.
+    """Plot the WER of every speaker who said a word, those worst in the last system on top.
 
     Args:
         systems: Scores by system, on the same utterances.
@@ -302,7 +302,8 @@ def speaker_wer(systems: Mapping[str, WerResult], speakers: Mapping[str, str]) -
     """
     by_system = {name: score_by_group(result, speakers) for name, result in systems.items()}
     last = by_system[list(by_system)[-1]]
-    ranked = sorted(last, key=lambda speaker: (-last[speaker].wer, speaker))
+    spoke = [speaker for speaker in last if last[speaker].num_reference_words]
+    ranked = sorted(spoke, key=lambda speaker: (-last[speaker].wer, speaker))
     shown = ranked[:_MAX_SPEAKERS]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 1.4 + 0.17 * len(shown)), layout="constrained")

@@ -37,7 +37,7 @@ class RateCounts:
     Attributes:
         utt_ids: Sorted.
         numerator: [U] errors or right frames.
-        denominator: [U] reference words or frames.
+        denominator: [U] reference words or frames; some may be 0.
         higher_is_better: True for an accuracy, False for an error rate.
     """
 
@@ -180,7 +180,7 @@ def sd_over_seeds(values: Sequence[float]) -> float | None:
 
 
 def rate_interval(counts: RateCounts, bootstrap: Bootstrap = Bootstrap()) -> Interval | None:
-    """Return the percentile interval of a rate; None for errors in fewer than ``MIN_UNITS`` utterances.
+    """Return the percentile interval of a rate; None for errors where fewer than ``MIN_UNITS`` have words.
 
     Source: Bisani & Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
     evaluation". Where no error was seen every resample is 0, so that the upper end is
@@ -189,7 +189,7 @@ def rate_interval(counts: RateCounts, bootstrap: Bootstrap = Bootstrap()) -> Int
     if not counts.higher_is_better and not counts.numerator.any():
         tail = (1 - bootstrap.level) / 2
         return Interval(0.0, float(1 - tail ** (1 / counts.denominator.sum())), bootstrap.level, "words")
-    if len(counts.utt_ids) < MIN_UNITS:
+    if _num_units(counts, bootstrap) < MIN_UNITS:
         return None
     low, high = _percentiles(_resampled_rates([counts], bootstrap)[0], bootstrap.level)
     return Interval(low, high, bootstrap.level, resampled_unit(counts.utt_ids, bootstrap))
@@ -258,11 +258,12 @@ def resampled_unit(utt_ids: Sequence[str], bootstrap: Bootstrap) -> str:
 
 
 def _num_units(counts: RateCounts, bootstrap: Bootstrap) -> int:
-    """Return how many speakers or utterances are drawn."""
+    """Return how many speakers or utterances are drawn that have a word or frame."""
+    utt_ids = [utt_id for utt_id, each in zip(counts.utt_ids, counts.denominator, strict=True) if each]
     if resampled_unit(counts.utt_ids, bootstrap) == "utterances":
-        return len(counts.utt_ids)
+        return len(utt_ids)
     assert bootstrap.speakers is not None
-    return len({bootstrap.speakers[utt_id] for utt_id in counts.utt_ids})
+    return len({bootstrap.speakers[utt_id] for utt_id in utt_ids})
 
 
 def _check_same_utterances(systems: Sequence[RateCounts]) -> None:
@@ -284,7 +285,7 @@ def _check_same_utterances(systems: Sequence[RateCounts]) -> None:
 
 
 def _resampled_rates(systems: Sequence[RateCounts], bootstrap: Bootstrap) -> Array:
-    """Return the rates [K, B] of K systems in B resampled test sets."""
+    """Return the rates [K, B] of K systems in B resampled test sets, but of none without a word or frame."""
     _check_same_utterances(systems)
     columns = np.stack(
         [*(counts.numerator for counts in systems), systems[0].denominator], axis=1
@@ -298,6 +299,7 @@ def _resampled_rates(systems: Sequence[RateCounts], bootstrap: Bootstrap) -> Arr
         np.add.at(sums, speaker_of_utterance, columns)
         columns = sums
     sums = _resampled_sums(columns, bootstrap)  # [B, K+1]
+    sums = sums[sums[:, -1] > 0]
     return (sums[:, :-1] / sums[:, -1:]).T
 
 

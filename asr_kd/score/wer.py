@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,7 +60,12 @@ def num_errors(counts: ErrorCounts) -> int:
 
 
 def word_error_rate(counts: ErrorCounts) -> float:
-    """Return errors over reference words, as a fraction (it may exceed 1)."""
+    """Return errors over reference words, as a fraction (it may exceed 1).
+
+    Where nobody spoke it is 0 without an error and infinite with insertions.
+    """
+    if not counts.num_reference_words:
+        return math.inf if num_errors(counts) else 0.0
     return num_errors(counts) / counts.num_reference_words
 
 
@@ -140,16 +146,16 @@ def score(
     """Score hypotheses against references of the same utterances.
 
     Words are compared as they are written: no change of case, no removal of punctuation. An empty
-    hypothesis counts as deletions.
+    hypothesis counts as deletions, what was recognised where nobody spoke as insertions.
 
     Args:
-        references: Text by utt_id, words separated by white space; none may be empty.
+        references: Text by utt_id, words separated by white space; some may be empty.
         hypotheses: Text by utt_id; may be empty strings.
         missing_as_empty: Count a reference without a hypothesis as if nothing had been recognised.
 
     Raises:
-        ScoringError: For an empty reference, a reference without hypothesis, a hypothesis without
-            reference, or no utterances at all.
+        ScoringError: For references without a single word, a reference without hypothesis, a hypothesis
+            without reference, or no utterances at all.
     """
     _check_utterances(references, hypotheses, missing_as_empty)
     utt_ids = list(references)
@@ -173,17 +179,18 @@ def _check_utterances(
 ) -> None:
     if not references:
         raise ScoringError("no references to score against", expected="at least one utterance")
-    for utt_id, text in references.items():
-        if not text.strip():
-            raise ScoringError(
-                "empty reference", where=utt_id, expected="at least one word", hint="leave the utterance out"
-            )
+    if not any(text.strip() for text in references.values()):
+        raise ScoringError(
+            f"{len(references)} references hold no word",
+            expected="at least one",
+            hint="check their file",
+        )
     extra = [utt_id for utt_id in hypotheses if utt_id not in references]
     if extra:
         raise ScoringError(
             f"{len(extra)} hypotheses have no reference",
             got=_some(extra),
-            hint="score against the references of the same split",
+            hint="score against the references of the same split, empty ones where nobody spoke",
         )
     missing = [utt_id for utt_id in references if utt_id not in hypotheses]
     if missing and not missing_as_empty:

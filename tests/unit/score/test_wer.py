@@ -68,11 +68,11 @@ def test_missing_hypothesis_is_refused_or_counted() -> None:
     assert (result.deletions, result.num_errors) == (3, 3)
 
 
-def test_extra_hypothesis_empty_reference_and_empty_set_are_refused() -> None:
+def test_extra_hypothesis_references_without_a_word_and_empty_set_are_refused() -> None:
     with pytest.raises(ScoringError, match=r"1 hypotheses have no reference.*u9"):
         score({"u1": "a"}, {"u1": "a", "u9": "b"})
-    with pytest.raises(ScoringError, match="u7: empty reference"):
-        score({"u1": "a", "u7": " "}, {"u1": "a", "u7": "b"})
+    with pytest.raises(ScoringError, match="2 references hold no word"):
+        score({"u1": "", "u7": " "}, {"u1": "a", "u7": "b"})
     with pytest.raises(ScoringError, match="no references"):
         score({}, {})
 
