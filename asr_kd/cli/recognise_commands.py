@@ -20,12 +20,14 @@ from asr_kd.score.text_files import check_writable_name, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, read_word_classes
 from asr_kd.stages.base import WorkDir
+from asr_kd.stages.decode import STUDENT
 
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL_OR_WORKDIR", help="A recogniser folder, or a work folder.")
 ]
 SystemOption = Annotated[
-    str, typer.Option("--system", help="Of a work folder: student, ensemble or baseline.")
+    str | None,
+    typer.Option("--system", help="Of a work folder: student (when nothing is said), ensemble or baseline."),
 ]
 FrontendPathOption = Annotated[
     Path | None,
@@ -51,7 +53,7 @@ def evaluate(
             help="A manifest, a Kaldi data directory, or a folder of audio with .txt or .trn beside."
         ),
     ],
-    system: SystemOption = "student",
+    system: SystemOption = None,
     frontend_path: FrontendPathOption = None,
     jobs: JobsOption = 2,
     out: Annotated[Path | None, typer.Option("--out", help="Write hypotheses here (.txt or .trn).")] = None,
@@ -61,51 +63,63 @@ def evaluate(
 
     Words that the corpus scores as others, such as TIMIT's phones, are scored so here too.
     """
-    if out is not None:
-        check_writable_name(out)
-    recogniser = Recogniser.load(recogniser_folder(model, system))
+    folder = recogniser_folder(model, system)
+    recogniser = Recogniser.load(folder)
     utterances = read_audio_source(audio)
     references = transcripts(utterances, audio, "use asr-kd transcribe for audio without text")
     texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
-    classes = read_word_classes(score_words(model, system))
+    classes = read_word_classes(score_words(model, folder))
+    references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
     result = score(classes.fold(references), classes.fold(texts))
     speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
-    print_word_errors(result, f"{system} {audio.name}", Bootstrap(speakers=speakers), worst)
+    print_word_errors(result, f"{folder.resolve().name} {audio.name}", Bootstrap(speakers=speakers), worst)
 
 
-def recogniser_folder(given: Path, system: str) -> Path:
+def recogniser_folder(given: Path, system: str | None) -> Path:
     """Return the recogniser folder that a user means: the folder itself, or one of a work folder.
 
+    Args:
+        given: Either of them.
+        system: Of a work folder: the student's when None. Beside a recogniser folder its own name or None.
+
     Raises:
-        ModelError: When there is none, naming what was looked for.
+        ModelError: When there is none, naming what was looked for, or the folder is another system's.
     """
     if (given / CARD_FILE).is_file():
+        name = given.resolve().name
+        if system not in (None, name):
+            raise ModelError(
+                "a recogniser folder is one system's",
+                where=given,
+                expected=f"no --system, or --system {name}",
+                got=f"--system {system}",
+                hint="leave out --system, or give the work folder that has this system",
+            )
         return given
-    inside = given / "recognisers" / system
+    name = system or STUDENT
+    inside = given / "recognisers" / name
     if (inside / CARD_FILE).is_file():
         return inside
     known = sorted(path.parent.name for path in given.glob(f"recognisers/*/{CARD_FILE}"))
     raise ModelError(
-        f'no recogniser "{system}" here' if known else "neither a recogniser nor a work folder with one",
+        f'no recogniser "{name}" here' if known else "neither a recogniser nor a work folder with one",
         where=given,
-        expected=f"one of {', '.join(known)}"
-        if known
-        else f"{CARD_FILE} or recognisers/{system}/{CARD_FILE}",
+        expected=f"one of {', '.join(known)}" if known else f"{CARD_FILE} or recognisers/{name}/{CARD_FILE}",
         hint=None if known else "run the recipe up to its decode stage",
     )
 
 
-def score_words(given: Path, system: str) -> Path:
+def score_words(given: Path, recogniser: Path) -> Path:
     """Return the file of the words as which others are scored, which need not exist.
 
     Args:
         given: A recogniser folder, or a work folder, whose corpus knows them where its recognisers do not.
-        system: Of a work folder.
+        recogniser: The recogniser folder that was meant.
     """
     of_corpus = WorkDir(given).score_words
-    return of_corpus if of_corpus.is_file() else recogniser_folder(given, system) / SCORE_WORDS_FILE
+    return of_corpus if of_corpus.is_file() else recogniser / SCORE_WORDS_FILE
 
 
 def recognise_texts(

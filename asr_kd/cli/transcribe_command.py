@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def transcribe(
     model: ModelArgument,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio: wav, flac, ogg or mp3.")],
-    system: SystemOption = "student",
+    system: SystemOption = None,
     frontend_path: FrontendPathOption = None,
     jobs: JobsOption = 1,
     nbest: Annotated[

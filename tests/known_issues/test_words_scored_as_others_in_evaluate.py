@@ -70,7 +70,8 @@ def test_are_folded_as_the_corpus_of_a_work_folder_says(work: WorkDir, tmp_path:
 
 def test_are_folded_as_a_recogniser_says_that_was_moved(work: WorkDir, tmp_path: Path) -> None:
     write_word_classes(work.score_words, _CLASSES)
-    moved = shutil.move(_write_recogniser(work), tmp_path / "moved")
+    (tmp_path / "moved").mkdir()
+    moved = shutil.move(_write_recogniser(work), tmp_path / "moved/student")
     shutil.rmtree(work.root)
     assert _evaluated(moved, tmp_path / "audio") == _FOLDED
 
