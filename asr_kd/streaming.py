@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,16 +136,21 @@ class StreamingRecogniser:
             audio: The recording.
             chunk_seconds: How much of it comes at a time.
             show_partial: Called whenever the words so far have changed.
+
+        Raises:
+            ConfigError: A chunk does not last, or has no end.
         """
-        if not chunk_seconds > 0:
-            raise ConfigError("a chunk lasts more than 0 s", got=chunk_seconds)
+        if not 0 < chunk_seconds < math.inf:
+            raise ConfigError(
+                "a chunk lasts more than 0 s and ends", expected="seconds, such as 0.1", got=chunk_seconds
+            )
         scorer = StreamingScorer(self._recogniser.system, audio.sampling_rate, self._search_path)
         decoder = StreamingDecoder(self._graph, self._recogniser.search)
         shown = _Shown()
         scores: list[NDArray[np.float32]] = []
         words: tuple[str, ...] = ()
         traced = 0.0
-        chunk = max(1, round(chunk_seconds * audio.sampling_rate))
+        chunk = max(1, round(min(chunk_seconds * audio.sampling_rate, audio.num_samples)))
         for start in range(0, audio.num_samples, chunk):
             piece = audio.samples[start : start + chunk]
             heard = (start + len(piece)) / audio.sampling_rate
