@@ -11,16 +11,17 @@ import typer
 
 from asr_kd.cli.show import print_word_errors
 from asr_kd.data.audio_folder import read_audio_source
-from asr_kd.data.manifest import Utterance, transcripts
-from asr_kd.errors import ModelError
-from asr_kd.progress import track
+from asr_kd.data.manifest import Utterance
+from asr_kd.errors import ManifestError, ModelError
+from asr_kd.progress import say, track
 from asr_kd.recogniser import CARD_FILE, Recogniser
 from asr_kd.score.significance import Bootstrap
-from asr_kd.score.text_files import check_writable_name, write_text_file
+from asr_kd.score.text_files import check_utt_ids, write_text_file
 from asr_kd.score.wer import score
-from asr_kd.score.word_classes import SCORE_WORDS_FILE, read_word_classes
+from asr_kd.score.word_classes import SCORE_WORDS_FILE, WordClasses, read_word_classes
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.decode import STUDENT
+from asr_kd.stages.unscored import left_out, scored_utterances
 
 ModelArgument = Annotated[
     Path, typer.Argument(metavar="MODEL_OR_WORKDIR", help="A recogniser folder, or a work folder.")
@@ -61,20 +62,51 @@ def evaluate(
 ) -> None:
     """Recognise audio that has transcripts and score it: WER with interval, and the worst utterances.
 
-    Words that the corpus scores as others, such as TIMIT's phones, are scored so here too.
+    Words that the corpus scores as others, such as TIMIT's phones, are scored so here too; utterances without
+    a scored word are left out.
     """
     folder = recogniser_folder(model, system)
     recogniser = Recogniser.load(folder)
-    utterances = read_audio_source(audio)
-    references = transcripts(utterances, audio, "use asr-kd transcribe for audio without text")
+    classes = read_word_classes(score_words(model, folder))
+    utterances = _scored_utterances(audio, classes)
+    if out is not None:
+        check_utt_ids(out, (utterance.utt_id for utterance in utterances))
     texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
-    classes = read_word_classes(score_words(model, folder))
     references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
     result = score(classes.fold(references), classes.fold(texts))
     speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
     print_word_errors(result, f"{folder.resolve().name} {audio.name}", Bootstrap(speakers=speakers), worst)
+
+
+def _scored_utterances(audio: Path, classes: WordClasses) -> list[Utterance]:
+    """Return the utterances that have a word that is scored; the others are left out and counted.
+
+    Raises:
+        ManifestError: For an utterance without transcript, or when none is left.
+    """
+    utterances = read_audio_source(audio)
+    without = [utterance.utt_id for utterance in utterances if utterance.text is None]
+    if without:
+        raise ManifestError(
+            f"{len(without)} of {len(utterances)} utterances have no transcript",
+            where=audio,
+            got=", ".join(without[:3]),
+            hint="use asr-kd transcribe for audio without text",
+        )
+    scored = scored_utterances(utterances, classes)
+    if not scored:
+        raise ManifestError(
+            "no utterance has a word that is scored",
+            where=audio,
+            expected="a transcript with at least one",
+            got=f"{len(utterances):,} utterances without",
+            hint=f"check the transcripts and {SCORE_WORDS_FILE}",
+        )
+    if len(scored) < len(utterances):
+        say(f"{audio}: {left_out(utterances, scored)}: no word that is scored")
+    return scored
 
 
 def recogniser_folder(given: Path, system: str | None) -> Path:

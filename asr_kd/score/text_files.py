@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from asr_kd.atomic import write_text
@@ -62,21 +61,30 @@ def write_text_file(path: Path, texts: Mapping[str, str]) -> None:
         ScoringError: For an utt_id or a word that the format cannot hold, or a name that belongs to another
             format.
     """
-    check_writable_name(path)
+    check_utt_ids(path, texts)
     trn = _is_trn(path)
     lines = []
     for utt_id, text in texts.items():
+        words = " ".join(text.split())
+        lines.append((f"{words} ({utt_id})" if trn else f"{utt_id} {words}").strip())
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def check_utt_ids(path: Path, utt_ids: Iterable[str]) -> None:
+    """Refuse utterances that :func:`write_text_file` could not write to ``path``, before there are texts.
+
+    Raises:
+        ScoringError: For the first of them.
+    """
+    trn = _is_trn(path)
+    for utt_id in utt_ids:
         if utt_id.split() != [utt_id] or (trn and set(utt_id) & set("()")):
             raise ScoringError(
                 f'utt_id "{utt_id}" cannot be written',
                 where=path,
                 expected="no blanks" + " or parentheses" * trn,
+                hint="rename it, or write a .txt" if trn else "rename it",
             )
-        words = text.split()
-        if trn:
-            _check_trn_words(words, utt_id, path)
-        lines.append(" ".join([*words, f"({utt_id})"] if trn else [utt_id, *words]))
-    write_text(path, "".join(line + "\n" for line in lines))
 
 
 def _check_trn_words(words: list[str], utt_id: str, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError
 from asr_kd.progress import say
-from asr_kd.score.word_classes import SCORE_WORDS_FILE, read_word_classes
+from asr_kd.score.word_classes import SCORE_WORDS_FILE, WordClasses, read_word_classes
 
 _SCORED_SPLITS = ("dev", "test")
 
@@ -37,8 +37,7 @@ def leave_out_unscored(
     counts: dict[str, str] = {}
     for split in _SCORED_SPLITS:
         rows = splits[split]
-        references = classes.fold({row.utt_id: row.text or "" for row in rows})
-        scored = [row for row in rows if references[row.utt_id].split()]
+        scored = scored_utterances(rows, classes)
         if not scored:
             raise CorpusError(
                 f"no utterance of {split} has a word that is scored",
@@ -49,6 +48,17 @@ def leave_out_unscored(
             )
         if len(scored) < len(rows):
             kept[split] = scored
-            counts[split] = f"{len(rows) - len(scored):,} of {len(rows):,} utterances left out"
+            counts[split] = left_out(rows, scored)
             say(f"{split}: {counts[split]}: no word that is scored")
     return kept, counts
+
+
+def scored_utterances(rows: Sequence[Utterance], classes: WordClasses) -> list[Utterance]:
+    """Return the utterances that have a word that is scored."""
+    references = classes.fold({row.utt_id: row.text or "" for row in rows})
+    return [row for row in rows if references[row.utt_id].split()]
+
+
+def left_out(rows: Sequence[Utterance], kept: Sequence[Utterance]) -> str:
+    """Return how many utterances were left out, in words."""
+    return f"{len(rows) - len(kept):,} of {len(rows):,} utterances left out"
