@@ -23,6 +23,7 @@ from asr_kd.atomic import atomic_dir, write_json
 from asr_kd.data.frame_store import FrameStore
 from asr_kd.data.manifest import Utterance
 from asr_kd.decode.beam import DecodeConfig, Hypothesis
+from asr_kd.decode.graph import load_graph
 from asr_kd.decode.parallel import decode_all
 from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.errors import ModelError
@@ -186,6 +187,14 @@ class Recogniser:
         """
         card = read_recogniser_card(folder)
         return cls(System.load(card.system, folder), folder / GRAPH_FOLDER, card.search)
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return all words that it can find.
+
+        Raises:
+            GraphError: No whole graph is in its folder.
+        """
+        return load_graph(self.graph).vocabulary()
 
     def recognise(
         self, utterances: Sequence[Utterance], search_path: Path | None = None, num_processes: int = 1

@@ -19,6 +19,7 @@ from asr_kd.score.significance import Bootstrap
 from asr_kd.score.text_files import check_utt_ids, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, WordClasses, read_word_classes
+from asr_kd.score.words import unknown_words
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.decode import STUDENT
 from asr_kd.stages.unscored import left_out, scored_utterances
@@ -71,11 +72,15 @@ def evaluate(
     utterances = _scored_utterances(audio, classes)
     if out is not None:
         check_utt_ids(out, (utterance.utt_id for utterance in utterances))
+    references = classes.fold({utterance.utt_id: utterance.text or "" for utterance in utterances})
+    vocabulary = classes.fold({word: word for word in recogniser.vocabulary()})
+    unknown = unknown_words(references.values(), set(vocabulary.values()))
+    if unknown is not None:
+        say(f"{audio}: {unknown}")
     texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
     if out is not None:
         write_text_file(out, texts)
-    references = {utterance.utt_id: utterance.text or "" for utterance in utterances}
-    result = score(classes.fold(references), classes.fold(texts))
+    result = score(references, classes.fold(texts))
     speakers = {utterance.utt_id: utterance.speaker for utterance in utterances}
     print_word_errors(result, f"{folder.resolve().name} {audio.name}", Bootstrap(speakers=speakers), worst)
 

@@ -69,6 +69,11 @@ class DecodingGraph:
     num_pdfs: int
     fingerprint: str
 
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return the words that it can give: those of the language model, where the lexicon has more."""
+        word_ids = np.unique(to_arrays(self.fst).arcs["olabel"])
+        return tuple(self.words[word_id - 1] for word_id in word_ids if word_id > 0)
+
 
 def graph_fingerprint(lexicon: Lexicon, hmm: Hmm, lm: NgramModel, config: GraphConfig) -> str:
     """Return the fingerprint that :func:`build_graph` gives to the graph of these inputs."""

@@ -12,6 +12,7 @@ import jiwer
 from rich.cells import cell_len
 
 from asr_kd.errors import ScoringError
+from asr_kd.score.words import compared_words
 
 GAP = "***"
 """Stands where one side of an alignment has no word, as in sclite's listings."""
@@ -145,8 +146,8 @@ def score(
 ) -> WerResult:
     """Score hypotheses against references of the same utterances.
 
-    Words are compared as they are written: no change of case, no removal of punctuation. An empty
-    hypothesis counts as deletions, what was recognised where nobody spoke as insertions.
+    Words are compared as they are written: no change of case, no removal of punctuation; that Unicode writes
+    an accent in two ways makes no difference. An empty hypothesis counts as deletions.
 
     Args:
         references: Text by utt_id, words separated by white space; some may be empty.
@@ -160,8 +161,8 @@ def score(
     _check_utterances(references, hypotheses, missing_as_empty)
     utt_ids = list(references)
     # Normalised here because jiwer splits at blanks alone and would keep "a\tb" as one word.
-    reference_texts = [" ".join(references[utt_id].split()) for utt_id in utt_ids]
-    hypothesis_texts = [" ".join(hypotheses.get(utt_id, "").split()) for utt_id in utt_ids]
+    reference_texts = [" ".join(compared_words(references[utt_id])) for utt_id in utt_ids]
+    hypothesis_texts = [" ".join(compared_words(hypotheses.get(utt_id, ""))) for utt_id in utt_ids]
     output = jiwer.process_words(reference_texts, hypothesis_texts)
     assert len(output.alignments) == len(utt_ids), "jiwer dropped an utterance"
     return WerResult(

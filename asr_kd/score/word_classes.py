@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from asr_kd.atomic import write_text
 from asr_kd.errors import ScoringError
+from asr_kd.score.words import compared_words
 
 SCORE_WORDS_FILE = "score_words.txt"
 _NUM_FIELDS = (1, 2)
@@ -30,7 +32,12 @@ class WordClasses:
     def _fold(self, text: str) -> str:
         if not self.classes:
             return text
-        return " ".join(filter(None, (self.classes.get(word, word) for word in text.split())))
+        return " ".join(filter(None, (self._compared.get(word, word) for word in compared_words(text))))
+
+    @cached_property
+    def _compared(self) -> dict[str, str]:
+        """The classes by words in the form in which these are compared."""
+        return {form: self.classes[word] for word in self.classes for form in compared_words(word)}
 
 
 def read_word_classes(path: Path) -> WordClasses:

@@ -28,6 +28,9 @@ _AS_THEY_STAND = "%WER 100.0 [ 4 / 4, 0 ins, 1 del, 3 sub ]"
 class _OneHypothesis:
     """A recogniser that finds the same words in everything."""
 
+    def vocabulary(self) -> tuple[str, ...]:
+        return _HYPOTHESIS
+
     def recognise(
         self, utterances: Sequence[Utterance], search_path: Path, num_processes: int
     ) -> Iterator[tuple[str, Hypothesis]]:
