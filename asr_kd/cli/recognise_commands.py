@@ -11,12 +11,12 @@ import typer
 
 from asr_kd.cli.show import print_word_errors
 from asr_kd.data.audio_folder import read_audio_source
-from asr_kd.data.manifest import Utterance
+from asr_kd.data.manifest import Utterance, transcripts
 from asr_kd.errors import ManifestError, ModelError
 from asr_kd.progress import say, track
 from asr_kd.recogniser import CARD_FILE, Recogniser
 from asr_kd.score.significance import Bootstrap
-from asr_kd.score.text_files import check_utt_ids, write_text_file
+from asr_kd.score.text_files import check_utt_ids, check_writable_name, write_text_file
 from asr_kd.score.wer import score
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, WordClasses, read_word_classes
 from asr_kd.score.words import unknown_words
@@ -66,6 +66,8 @@ def evaluate(
     Words that the corpus scores as others, such as TIMIT's phones, are scored so here too; utterances without
     a scored word are left out.
     """
+    if out is not None:
+        check_writable_name(out)
     folder = recogniser_folder(model, system)
     recogniser = Recogniser.load(folder)
     classes = read_word_classes(score_words(model, folder))
@@ -92,14 +94,7 @@ def _scored_utterances(audio: Path, classes: WordClasses) -> list[Utterance]:
         ManifestError: For an utterance without transcript, or when none is left.
     """
     utterances = read_audio_source(audio)
-    without = [utterance.utt_id for utterance in utterances if utterance.text is None]
-    if without:
-        raise ManifestError(
-            f"{len(without)} of {len(utterances)} utterances have no transcript",
-            where=audio,
-            got=", ".join(without[:3]),
-            hint="use asr-kd transcribe for audio without text",
-        )
+    transcripts(utterances, audio, "use asr-kd transcribe for audio without text")
     scored = scored_utterances(utterances, classes)
     if not scored:
         raise ManifestError(

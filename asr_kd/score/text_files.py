@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -61,12 +62,15 @@ def write_text_file(path: Path, texts: Mapping[str, str]) -> None:
         ScoringError: For an utt_id or a word that the format cannot hold, or a name that belongs to another
             format.
     """
+    check_writable_name(path)
     check_utt_ids(path, texts)
     trn = _is_trn(path)
     lines = []
     for utt_id, text in texts.items():
-        words = " ".join(text.split())
-        lines.append((f"{words} ({utt_id})" if trn else f"{utt_id} {words}").strip())
+        words = text.split()
+        if trn:
+            _check_trn_words(words, utt_id, path)
+        lines.append(" ".join([*words, f"({utt_id})"] if trn else [utt_id, *words]))
     write_text(path, "".join(line + "\n" for line in lines))
 
 
