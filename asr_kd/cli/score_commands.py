@@ -20,6 +20,11 @@ from asr_kd.stages.labels import alignment_fingerprint
 from asr_kd.stages.score import read_scores, speakers
 
 _FORMATS = "Kaldi text (utt_id words ...), .trn, .ctm, or a manifest (.jsonl)"
+_FILES_HINT = "to compare two hypothesis files, name what was said with --reference FILE"
+
+MissingOption = Annotated[
+    bool, typer.Option("--missing-as-empty", help="Count references without hypothesis as deletions.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,9 +38,7 @@ def score_command(
     reference: Annotated[Path, typer.Argument(help=f"{_FORMATS}.")],
     hypothesis: Annotated[Path, typer.Argument(help="The same for what was recognised.")],
     worst: Annotated[int, typer.Option("--worst", help="How many utterances to list, worst first.")] = 20,
-    missing_as_empty: Annotated[
-        bool, typer.Option("--missing-as-empty", help="Count references without hypothesis as deletions.")
-    ] = False,
+    missing_as_empty: MissingOption = False,
 ) -> None:
     """Score a hypothesis file of any recogniser: WER with interval, and the worst utterances."""
     result = score(_texts(reference), _texts(hypothesis), missing_as_empty=missing_as_empty)
@@ -50,6 +53,7 @@ def compare(
         typer.Option("--reference", metavar="FILE", help="Of two hypothesis files: what was said."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Of work folders: test or dev.")] = "test",
+    missing_as_empty: MissingOption = False,
 ) -> None:
     """Compare two systems: A minus B in WER and frame accuracy, with paired bootstrap interval and p-value.
 
@@ -57,19 +61,24 @@ def compare(
     SYSTEM is student (the default), baseline, control or ensemble; the mean over its seeds is compared.
     """
     if reference is not None:
-        words = [error_counts(score(_texts(reference), _texts(Path(p)))) for p in (first, second)]
-        _print_difference("WER", first, second, words, Bootstrap())
+        said, found = _texts(reference), [_texts(Path(name)) for name in (first, second)]
+        words = [error_counts(score(said, texts, missing_as_empty=missing_as_empty)) for texts in found]
+        print("\n".join(_difference("WER", first, second, words, Bootstrap())))
         return
+    if missing_as_empty:
+        raise ScoringError("--missing-as-empty is for hypothesis files", hint=_FILES_HINT)
     places = [_work_and_system(name) for name in (first, second)]
     scores = [read_scores(work, system, split) for work, system in places]
     bootstrap = Bootstrap(speakers=speakers(places[0][0], split))
-    _print_difference("WER", first, second, [mean_counts(each.word_counts()) for each in scores], bootstrap)
+    words = [mean_counts(each.word_counts()) for each in scores]
+    lines = _difference("WER", first, second, words, bootstrap)
     frames = [mean_counts(each.correct_frames()) for each in scores]
     if len({alignment_fingerprint(work, split) for work, _ in places}) == 1:
-        _print_difference("frame accuracy", first, second, frames, bootstrap)
+        lines += _difference("frame accuracy", first, second, frames, bootstrap)
     else:
-        _print_rates("frame accuracy", first, second, frames)
-        print(f"frame accuracies are of different alignments of {split} and are not compared")
+        lines += _rates("frame accuracy", first, second, frames)
+        lines.append(f"frame accuracies are of different alignments of {split} and are not compared")
+    print("\n".join(lines))
 
 
 def combine(
@@ -99,26 +108,32 @@ def _texts(path: Path) -> dict[str, str]:
 
 
 def _work_and_system(name: str) -> tuple[WorkDir, str]:
-    folder, _, system = (name, "", "student") if Path(name).is_dir() else name.rpartition(":")
+    """Return folder and system of ``WORK``, ``WORK:SYSTEM``, or ``:SYSTEM`` of the current folder."""
+    folder, colon, system = (name, ":", "student") if Path(name).is_dir() else name.rpartition(":")
     work = WorkDir(Path(folder))
-    if not work.run_facts.is_file():
+    if not colon or not work.run_facts.is_file():
         raise ScoringError(
             "neither a work folder nor WORK:SYSTEM",
             where=name,
-            hint="to compare two hypothesis files, name what was said with --reference FILE",
+            hint=f"a system of the current folder is .:SYSTEM; {_FILES_HINT}",
         )
     return work, system
 
 
-def _print_rates(what: str, first: str, second: str, counts: list[RateCounts]) -> None:
-    for name, each in zip((first, second), counts, strict=True):
-        print(f"{name}: {what} {100 * each.rate:.2f} %")
+def _rates(what: str, first: str, second: str, counts: list[RateCounts]) -> list[str]:
+    return [
+        f"{name}: {what} {100 * each.rate:.2f} %" for name, each in zip((first, second), counts, strict=True)
+    ]
 
 
-def _print_difference(
+def _difference(
     what: str, first: str, second: str, counts: list[RateCounts], bootstrap: Bootstrap
-) -> None:
-    _print_rates(what, first, second, counts)
+) -> list[str]:
+    """Return the lines of a comparison.
+
+    Raises:
+        ScoringError: When the two were scored on different utterances.
+    """
     change = difference(counts[0], counts[1], bootstrap)
     told = TOO_FEW
     if change.low is not None and change.high is not None:
@@ -126,4 +141,7 @@ def _print_difference(
             f"{100 * bootstrap.level:.0f} % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}, "
             f"p = {change.p_value:.4f}"
         )
-    print(f"difference in {what} {100 * change.mean:+.2f} points, {told}")
+    return [
+        *_rates(what, first, second, counts),
+        f"difference in {what} {100 * change.mean:+.2f} points, {told}",
+    ]

@@ -198,7 +198,7 @@ def _check_utterances(
         raise ScoringError(
             f"{len(missing)} of {len(references)} references have no hypothesis",
             got=f"none for {_some(missing)}",
-            hint="decode them, or ask for missing ones to count as empty",
+            hint="decode them, or count missing ones as empty: --missing-as-empty of score and compare",
         )
 
 
