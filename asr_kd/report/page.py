@@ -127,7 +127,7 @@ def result_figures(
             plots.phone_confusions(confusions),
         )
     for agreement in results.agreement:
-        if agreement.split == split:
+        if agreement.split == split and len(agreement.nets) > 1:
             add(
                 f"Teachers, {split}",
                 "Averaging decides the frames that some nets get right and others do not.",
