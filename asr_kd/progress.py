@@ -18,6 +18,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 _plain_lines = False
 _silent = False
+_is_drawn = False
 
 
 def use_plain_lines() -> None:
@@ -96,6 +97,8 @@ class _BarMeter(Meter):
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
+            # What is printed goes above the bar on a terminal; into a file or pipe it goes as it is.
+            redirect_stdout=sys.stdout.isatty(),
         )
         self._task = self._progress.add_task(what, total=total, rate="", note="")
         self._progress.start()
@@ -111,15 +114,19 @@ class _BarMeter(Meter):
 
 @contextmanager
 def progress(what: str, total: int | None = None, unit: str = "items") -> Iterator[Meter]:
-    """Yield a meter for long work; draw a bar on a terminal, print a line each 15 s elsewhere."""
-    if sys.stderr.isatty() and not _plain_lines:
-        meter: Meter = _BarMeter(what, total, unit, Console(stderr=True))
-    else:
-        meter = Meter(what, total, unit)
+    """Yield a meter for long work; draw a bar on a terminal, print a line each 15 s elsewhere.
+
+    Within the work that has the bar there is no other one.
+    """
+    global _is_drawn  # noqa: PLW0603  # one bar a terminal
+    draws = sys.stderr.isatty() and not (_plain_lines or _is_drawn)
+    meter = _BarMeter(what, total, unit, Console(stderr=True)) if draws else Meter(what, total, unit)
+    _is_drawn |= draws
     try:
         yield meter
     finally:
         meter.finish()
+        _is_drawn &= not draws
 
 
 def track(items: Iterable[Item], what: str, total: int | None = None, unit: str = "items") -> Iterator[Item]:
