@@ -114,7 +114,7 @@ class LatticeRecogniser:
         with_times: bool = False,
         search_path: Path | None = None,
     ) -> Iterator[tuple[str, Transcription]]:
-        """Recognise utterances, in order.
+        """Recognise utterances, in order; the audio of a speaker is read when it is that one's turn.
 
         Args:
             utterances: Of any sampling rate, channel count and common format.
@@ -126,7 +126,7 @@ class LatticeRecogniser:
             ModelError: Times are asked for and the recogniser lacks its lexicon or HMM.
         """
         aligner = recogniser_aligner(self._recogniser) if with_times else None
-        for utt_id, scores in self._recogniser.log_likelihoods(utterances, search_path):
+        for utt_id, scores in self._recogniser.log_likelihoods(utterances, search_path, in_turn=True):
             yield utt_id, self._transcription(utt_id, scores, num_best, aligner)
 
     def _transcription(

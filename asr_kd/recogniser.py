@@ -197,27 +197,53 @@ class Recogniser:
         return load_graph(self.graph).vocabulary()
 
     def recognise(
-        self, utterances: Sequence[Utterance], search_path: Path | None = None, num_processes: int = 1
+        self,
+        utterances: Sequence[Utterance],
+        search_path: Path | None = None,
+        num_processes: int = 1,
+        in_turn: bool = False,
     ) -> Iterator[tuple[str, Hypothesis]]:
         """Recognise utterances, in order; any sampling rate, channel count and common format.
 
         Features are normalised over the speakers that the utterances name.
+
+        Args:
+            utterances: To recognise.
+            search_path: Where a user's frontend lies.
+            num_processes: That decode.
+            in_turn: Read the audio of a speaker when it is that one's turn, for whom waits for the first
+                words; else all is read before, so that damage is found before any has been recognised.
         """
-        scores = self.log_likelihoods(utterances, search_path)
+        scores = self.log_likelihoods(utterances, search_path, in_turn)
         yield from decode_all(self.graph, scores, self.search, num_processes)
 
     def log_likelihoods(
-        self, utterances: Sequence[Utterance], search_path: Path | None = None
+        self, utterances: Sequence[Utterance], search_path: Path | None = None, in_turn: bool = False
     ) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Yield utt_id and log p(x|s) ``[T, S]`` of utterances, in order; see :meth:`recognise`."""
-        with tempfile.TemporaryDirectory() as temporary:
-            stores = {}
-            for key, (config, frontend) in self.system.load_frontends(search_path).items():
-                extract_split(utterances, frontend, config, Path(temporary) / key)
-                stores[key] = FrameStore(Path(temporary) / key)
-            posteriors = posterior_stream(self.system, stores, [utterance.utt_id for utterance in utterances])
-            for utt_id, log_p in posteriors:
-                yield utt_id, self.system.log_likelihoods(log_p)
+        frontends = self.system.load_frontends(search_path)
+        for together in _whole_speakers(utterances) if in_turn else [utterances]:
+            with tempfile.TemporaryDirectory() as temporary:
+                stores = {}
+                for key, (config, frontend) in frontends.items():
+                    extract_split(together, frontend, config, Path(temporary) / key)
+                    stores[key] = FrameStore(Path(temporary) / key)
+                posteriors = posterior_stream(self.system, stores, [row.utt_id for row in together])
+                for utt_id, log_p in posteriors:
+                    yield utt_id, self.system.log_likelihoods(log_p)
+
+
+def _whole_speakers(utterances: Sequence[Utterance]) -> Iterator[list[Utterance]]:
+    """Yield the shortest runs of utterances of which no two have a speaker in common."""
+    last = {utterance.speaker: place for place, utterance in enumerate(utterances)}
+    run: list[Utterance] = []
+    end = 0
+    for place, utterance in enumerate(utterances):
+        run.append(utterance)
+        end = max(end, last[utterance.speaker])
+        if place == end:
+            yield run
+            run = []
 
 
 def check_frontend_fits(expected: FrontendCard, got: FrontendCard) -> None:

@@ -49,6 +49,8 @@ def version() -> None:
 
 _ENDED = {128 + signal.SIGINT: "interrupted", 128 + signal.SIGTERM: "terminated"}
 """By exit code, what ended the run before it was done."""
+_GO_ON = ("run", "sweep", "train-student")
+"""Commands that keep what they have done; all others begin anew."""
 
 
 def main() -> None:
@@ -68,7 +70,9 @@ def main() -> None:
     except SystemExit as end:
         # typer makes Ctrl-C such an end too.
         if end.code in _ENDED:
-            print(f"{_ENDED[end.code]}; {how_to_go_on('--force' in sys.argv)}", file=sys.stderr)
+            goes_on = sys.argv[1:2] and sys.argv[1] in _GO_ON
+            hint = f"; {how_to_go_on('--force' in sys.argv)}" if goes_on else ""
+            print(f"{_ENDED[end.code]}{hint}", file=sys.stderr)
         raise
 
 

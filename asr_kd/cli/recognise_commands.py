@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +78,9 @@ def evaluate(
     unknown = unknown_words(references.values(), set(vocabulary.values()))
     if unknown is not None:
         say(f"{audio}: {unknown}")
-    texts = recognise_texts(recogniser, utterances, frontend_path or recipe_folder(model), jobs)
+    found = recogniser.recognise(utterances, frontend_path or recipe_folder(model), jobs)
+    tracked = track(found, "recognise", len(utterances), "utterances")
+    texts = {utt_id: hypothesis.text for utt_id, hypothesis in tracked}
     if out is not None:
         write_text_file(out, texts)
     result = score(references, classes.fold(texts))
@@ -152,14 +153,6 @@ def score_words(given: Path, recogniser: Path) -> Path:
     """
     of_corpus = WorkDir(given).score_words
     return of_corpus if of_corpus.is_file() else recogniser / SCORE_WORDS_FILE
-
-
-def recognise_texts(
-    recogniser: Recogniser, utterances: Sequence[Utterance], frontend_path: Path, jobs: int
-) -> dict[str, str]:
-    """Return what is recognised in utterances, by utt_id, under a progress meter."""
-    found = recogniser.recognise(utterances, frontend_path, jobs)
-    return {utt_id: hyp.text for utt_id, hyp in track(found, "recognise", len(utterances), "utterances")}
 
 
 def recipe_folder(given: Path) -> Path:

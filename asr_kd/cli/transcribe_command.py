@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,6 @@ from asr_kd.cli.recognise_commands import (
     ModelArgument,
     SystemOption,
     recipe_folder,
-    recognise_texts,
     recogniser_folder,
 )
 from asr_kd.data.audio import audio_info, load_audio
@@ -58,7 +58,7 @@ def transcribe(
     ] = False,
     chunk: Annotated[float, typer.Option("--chunk", help="Seconds of audio at a time.")] = 0.1,
 ) -> None:
-    """Print what is said in audio files, one line a file."""
+    """Print what is said in audio files, one line a file, each as soon as it is known."""
     needs_lattice = nbest is not None or as_json or ctm is not None or rescore is not None
     if stream and needs_lattice:
         raise ConfigError("--stream goes with none of --nbest, --json, --ctm and --rescore")
@@ -72,24 +72,32 @@ def transcribe(
         return
     utterances = [_utterance(path, number) for number, path in enumerate(files)]
     if not needs_lattice:
-        found = recognise_texts(recogniser, utterances, search_path, jobs)
-        for path, text in zip(files, found.values(), strict=True):
-            print(f"{path}: {text}" if len(files) > 1 else text)
+        hypotheses = recogniser.recognise(utterances, search_path, jobs, in_turn=True)
+        for number, (_, hyp) in enumerate(track(hypotheses, "recognise", len(files), "utterances")):
+            print(f"{files[number]}: {hyp.text}" if len(files) > 1 else hyp.text, flush=True)
         return
     alternatives = LatticeRecogniser(recogniser, rescore)
     transcriptions = alternatives.transcribe(utterances, nbest or 1, ctm is not None, search_path)
-    lines: list[str] = []
-    failed: list[str] = []
-    for number, (_, found_one) in enumerate(track(transcriptions, "recognise", len(files), "utterances")):
-        _print_alternatives(files[number], found_one, as_json, nbest is not None, len(files) > 1)
-        if ctm is not None and found_one.timed_words is None:
-            failed.append(names[number])
-        elif ctm is not None:
-            lines += _ctm_lines(names[number], found_one.timed_words or [])
-    if ctm is not None:
-        write_text(ctm, "".join(lines))
+    timed: dict[str, list[TimedWord] | None] = {}
+    try:
+        for number, (_, found) in enumerate(track(transcriptions, "recognise", len(files), "utterances")):
+            _print_alternatives(files[number], found, as_json, nbest is not None, len(files) > 1)
+            if ctm is not None:
+                timed[names[number]] = found.timed_words
+    finally:  # what was recognised before a damaged file, or Ctrl-C, is kept
+        if ctm is not None and timed:
+            _write_ctm(ctm, timed, len(files))
+
+
+def _write_ctm(path: Path, timed: Mapping[str, list[TimedWord] | None], num_files: int) -> None:
+    """Write the words of each recording that was recognised, and say which have no times or were not."""
+    lines = [line for name, words in timed.items() for line in _ctm_lines(name, words or [])]
+    write_text(path, "".join(lines))
+    failed = [name for name, words in timed.items() if words is None]
     if failed:
-        say(f"{ctm}: no word times for {len(failed)} of {len(files)} files: {', '.join(failed)}")
+        say(f"{path}: no word times for {len(failed)} of {num_files} files: {', '.join(failed)}")
+    if len(timed) < num_files:
+        say(f"{path}: the first {len(timed)} of {num_files} files alone")
 
 
 def _print_alternatives(
@@ -97,16 +105,16 @@ def _print_alternatives(
 ) -> None:
     if as_json:
         for line in _json_lines(path, found):
-            print(json.dumps(line, ensure_ascii=False, allow_nan=False))
+            print(json.dumps(line, ensure_ascii=False, allow_nan=False), flush=True)
         return
     start = f"{path}: " if with_path else ""
     if not with_cost:
-        print(start + (found.alternatives[0].text if found.alternatives else ""))
+        print(start + (found.alternatives[0].text if found.alternatives else ""), flush=True)
         return
     for rank, each in enumerate(found.alternatives, start=1):
-        print(f"{start}{rank}\t{each.cost:.3f}\t{each.text}")
+        print(f"{start}{rank}\t{each.cost:.3f}\t{each.text}", flush=True)
     if not found.alternatives:
-        print(f"{start}1\t-\t")
+        print(f"{start}1\t-\t", flush=True)
 
 
 def _json_lines(path: Path, found: Transcription) -> list[dict[str, Any]]:

@@ -83,9 +83,10 @@ def test_so_is_what_a_run_of_another_machine_left(tmp_path: Path) -> None:
 
 def _as_command(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None]) -> None:
     made = typer.Typer()
-    made.command()(command)
+    made.callback()(lambda: None)
+    made.command("run")(command)
     monkeypatch.setattr(command_line, "app", made)
-    monkeypatch.setattr(sys, "argv", ["asr-kd"])
+    monkeypatch.setattr(sys, "argv", ["asr-kd", "run"])
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.decode.beam import DecodeConfig
 from asr_kd.decode.graph import build_graph, save_graph
 from asr_kd.extraction import FeatureConfig
+from asr_kd.lang.arpa import write_arpa
 from asr_kd.lang.hmm import monophone_hmm
 from asr_kd.lang.lexicon import write_lexicon
 from asr_kd.lang.ngram import uniform_ngram
 from asr_kd.lang.phones import PhoneSet
-from asr_kd.recogniser import HMM_FILE, LEXICON_FILE, SystemCard, save_recogniser
+from asr_kd.recogniser import HMM_FILE, LEXICON_FILE, LM_FILE, SystemCard, save_recogniser
 from asr_kd.stages.base import WorkDir
 from tests.support.spoken_words import LEXICON
 
@@ -30,7 +31,9 @@ def write_recognisers(root: Path, *systems: str) -> WorkDir:
     """Write ``recognisers/<system>/`` of a work folder, all of one net that knows the words of LEXICON."""
     work = WorkDir(root)
     hmm = monophone_hmm(PhoneSet.from_lexicon(LEXICON))
-    save_graph(work.graph, build_graph(LEXICON, hmm, uniform_ngram(LEXICON.words)))
+    lm = uniform_ngram(LEXICON.words)
+    save_graph(work.graph, build_graph(LEXICON, hmm, lm))
+    write_arpa(work.graph / LM_FILE, lm)
     hmm.save(work.graph / HMM_FILE)
     write_lexicon(work.graph / LEXICON_FILE, LEXICON)
     config = FeatureConfig(name="fbank", options={"sampling_rate": RATE}, cmvn="speaker")
