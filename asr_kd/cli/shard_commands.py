@@ -16,6 +16,7 @@ from asr_kd.am.checkpoint import load_model
 from asr_kd.am.device import usable_device
 from asr_kd.distill.divergence import split_divergence
 from asr_kd.distill.plan import Budget, CodeEstimate, choose, make_plan
+from asr_kd.distill.sampled_code import Sampled
 from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
 from asr_kd.distill.sparse import code_text
@@ -106,7 +107,8 @@ def divergence(
     """Tell how far nets are from the targets: what limits a student, its size and training or its data?
 
     A net that is far from the frames that it learnt lacks size, steps or freedom; one that is near them but
-    far from dev lacks data to learn from, such as views or audio without text.
+    far from dev lacks data to learn from, such as views or audio without text. Targets of the code sampled
+    tell the cross entropy alone.
     """
     shard_set = open_shard_set(shards)
     temperature = shard_set.header.temperature
@@ -122,13 +124,26 @@ def divergence(
                 Text(path.name),
                 split,
                 f"{found.num_frames:,}",
-                f"{found.entropy:.4f}",
-                f"{found.cross_entropy:.4f}",
-                f"{found.divergence:.4f}",
-                f"{100 * found.agreement:.2f}",
-                "" if found.accuracy is None else f"{100 * found.accuracy:.2f}",
+                _nats(found.entropy),
+                _nats(found.cross_entropy),
+                _nats(found.divergence),
+                _percent(found.agreement),
+                _percent(found.accuracy),
             )
     Console(width=None if Console().is_terminal else 130).print(table)
+    if isinstance(shard_set.header.code, Sampled):
+        print(
+            "-: the code sampled stores draws, whose entropy and best senone are not the posteriors'; "
+            "compare nets by their cross entropy, or take shards of another code"
+        )
+
+
+def _nats(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
 
 
 def _print_info(found: ShardsInfo) -> None:

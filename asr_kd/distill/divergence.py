@@ -1,7 +1,7 @@
 """How far a net is from what it was to learn: its cross entropy against the targets' own entropy.
 
 On the frames that it learnt the difference tells what its size and training left undone, on others also what
-the learnt frames did not teach.
+the learnt frames did not teach. Of sampled targets the cross entropy alone is known.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from asr_kd.am.checkpoint import AcousticModel
+from asr_kd.distill.sampled_code import SampledCode
 from asr_kd.distill.shard_sample import StoredUtterance
 from asr_kd.distill.shard_set import ShardSet
 from asr_kd.distill.soft_cross_entropy import soft_cross_entropy_rows
@@ -27,22 +28,24 @@ class Divergence:
 
     Attributes:
         num_frames: Frames that were looked at.
-        entropy: Of the targets: what no net can be better than.
+        entropy: Of the targets: what no net can be better than. None of sampled ones: a draw has far less
+            than the row that it stands for.
         cross_entropy: Of the net against them.
-        agreement: Share of frames whose most probable senone is the targets'.
+        agreement: Share of frames whose most probable senone is the targets'. None of sampled ones, which may
+            lack it.
         accuracy: Share of labelled frames whose most probable senone is the label; None without labels.
     """
 
     num_frames: int
-    entropy: float
+    entropy: float | None
     cross_entropy: float
-    agreement: float
+    agreement: float | None
     accuracy: float | None
 
     @property
-    def divergence(self) -> float:
-        """``KL(q_T || p_T)``, a tail counted as one class."""
-        return self.cross_entropy - self.entropy
+    def divergence(self) -> float | None:
+        """``KL(q_T || p_T)``, a tail counted as one class; None where the entropy is."""
+        return None if self.entropy is None else self.cross_entropy - self.entropy
 
 
 def split_divergence(shard_set: ShardSet, split: str, model: AcousticModel, max_frames: int) -> Divergence:
@@ -76,11 +79,16 @@ def split_divergence(shard_set: ShardSet, split: str, model: AcousticModel, max_
     if not total:
         raise ShardError(f"no frames in {split}", where=shard_set.location)
     accuracy = right / labelled if labelled else None
+    if isinstance(shard_set.code, SampledCode):
+        return Divergence(total, None, cross_entropy / total, None, accuracy)
     return Divergence(total, entropy / total, cross_entropy / total, agreed / total, accuracy)
 
 
 def target_entropy(soft: SoftTargets) -> Tensor:
-    """Return the entropy of each row in nats ``[B]``, its tail counted as one class."""
+    """Return the entropy of each row in nats ``[B]``, its tail counted as one class.
+
+    A sampled row's is not that of the row that it was drawn from.
+    """
     entropy: Tensor = torch.special.entr(soft.probs.float()).sum(1)
     if soft.tail is not None:
         entropy = entropy + torch.special.entr(soft.tail.float().clamp_min(0))

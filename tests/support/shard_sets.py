@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from asr_kd.am.checkpoint import AcousticModel, FrontendCard, ModelCard
+from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.data.windows import ContextWindow
 from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_reader import ShardBatchSource
@@ -46,6 +48,25 @@ def utterance(number, utt_id):
     pdf_ids = (number + frames) % NUM_SENONES
     log_q = (3 * torch.randn(num_frames, NUM_SENONES, generator=generator)).log_softmax(1)
     return features, pdf_ids, log_q
+
+
+def net(seed, tree="tr"):
+    """A net of the set's features and senones, whose posteriors are not even."""
+    card = ModelCard(
+        architecture=ArchitectureConfig(options={"hidden_layers": 1, "units": 16}),
+        frontend=FrontendCard(
+            name="fbank", cmvn="none", dim=3, frame_shift=0.01, sampling_rate=8000, fingerprint="ff"
+        ),
+        window_left=2,
+        window_right=1,
+        num_senones=NUM_SENONES,
+        tree_fingerprint=tree,
+        log_prior=[],
+    )
+    torch.manual_seed(seed)
+    made = card.build_net()
+    torch.nn.init.normal_(made.output.weight, std=0.3)
+    return AcousticModel(made.eval(), card, str(seed))
 
 
 def write(folder, the_facts=None, utt_ids=tuple(LENGTHS), shard_frames=30, labelled=True):

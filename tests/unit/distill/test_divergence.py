@@ -8,8 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from asr_kd.am.checkpoint import AcousticModel, FrontendCard, ModelCard, save_model
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.checkpoint import save_model
 from asr_kd.cli.app import app
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.divergence import split_divergence, target_entropy
@@ -17,27 +16,9 @@ from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.targets import SoftTargets
 from asr_kd.errors import ShardError
-from tests.support.shard_sets import NUM_SENONES, facts, utterance
+from tests.support.shard_sets import facts, net, utterance
 
 TEMPERATURE = 2.0
-
-
-def net(seed, tree="tr"):
-    card = ModelCard(
-        architecture=ArchitectureConfig(options={"hidden_layers": 1, "units": 16}),
-        frontend=FrontendCard(
-            name="fbank", cmvn="none", dim=3, frame_shift=0.01, sampling_rate=8000, fingerprint="ff"
-        ),
-        window_left=2,
-        window_right=1,
-        num_senones=NUM_SENONES,
-        tree_fingerprint=tree,
-        log_prior=[],
-    )
-    torch.manual_seed(seed)
-    made = card.build_net()
-    torch.nn.init.normal_(made.output.weight, std=0.3)
-    return AcousticModel(made.eval(), card, str(seed))
 
 
 @pytest.fixture
