@@ -22,6 +22,9 @@ from asr_kd.distill.row_encoder import RowEncoder
 from asr_kd.distill.streams import Reader, pack_streams, read_streams
 from asr_kd.distill.targets import SoftTargets
 
+_SAME_POWER = 1e-4
+"""Relative; people write 0.6667 for 2/3, and what that changes is far below a step of the codes."""
+
 
 class _Kept(BaseModel):
     """What these codes share.
@@ -31,7 +34,7 @@ class _Kept(BaseModel):
             kept ones in proportion (biased, as other toolkits do), or dropped (biased too).
         steps: Levels an octave of the kept probabilities.
         powers: Powers ``T / T'`` for which the tail's mass is stored too, so that the student may be trained
-            at other temperatures T' than the stored T: ``[0.5]`` for twice the temperature.
+            at other temperatures T' than the stored T: ``[0.5]`` for twice the temperature; four digits do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,11 +152,7 @@ class KeptCode:
 
     def refusal(self, power: float) -> str | None:
         """Return why posteriors cannot be decoded at a power, or None when they can."""
-        if (
-            power == 1
-            or not self._has_tail
-            or any(math.isclose(power, known) for known in self.config.powers)
-        ):
+        if not self._has_tail or self._place(power) is not None:
             return None
         stored = list(self.config.powers) or "none"
         return f"tails are not stored for the power T / T' = {power:g} (code.powers: {stored})"
@@ -197,6 +196,7 @@ class KeptCode:
     ) -> Tensor:
         """Return the masses of the tails at a power ``[T]``."""
         place = self._place(power)
+        assert place is not None
         steps = []
         for reader, length in zip(readers, lengths, strict=True):
             tails = read_streams(reader, 1 + len(self.config.powers), length)
@@ -208,9 +208,12 @@ class KeptCode:
         codes = restarted_sums(damage.moved(steps), exclusive_sums(counts), utterance) & 0xFF
         return self._mass_of_code.to(damage.device).index_select(0, codes)
 
-    def _place(self, power: float) -> int:
-        known = (1.0, *self.config.powers)
-        return next(place for place, value in enumerate(known) if math.isclose(power, value))
+    def _place(self, power: float) -> int | None:
+        """Return which of the stored tails are those at a power, or None when none are."""
+        known = enumerate((1.0, *self.config.powers))
+        return next(
+            (place for place, value in known if math.isclose(power, value, rel_tol=_SAME_POWER)), None
+        )
 
 
 class _KeptRows:
