@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from asr_kd.am.registry import ArchitectureConfig, check_options
 from asr_kd.data.folds import Folds
 from asr_kd.distill.ensemble import mean_weights
-from asr_kd.errors import AsrKdError
+from asr_kd.errors import AsrKdError, ConfigError
 from asr_kd.extraction import FeatureConfig, ViewConfig
 from asr_kd.fingerprint import unless
 from asr_kd.stages.align import AlignConfig
@@ -271,7 +271,13 @@ class Recipe(Settings):
         return [self._hard_net(train, self.baseline.seed + index) for index in range(self.baseline.count)]
 
     def control_nets(self) -> list[NetConfig]:
-        """Return the settings of the control's seeds: the baseline's net with the student's updates."""
+        """Return the settings of the control's seeds: the baseline's net with the student's updates.
+
+        Raises:
+            ConfigError: When these cannot be told and ``control.epochs`` is not given.
+        """
+        if not self.control.count:
+            return []
         student = self.student_net().train
         updates = {"epochs": self.control.epochs or self._control_epochs(), "batch_size": student.batch_size}
         train = updated(updated(self.train, self.baseline.train), updates)
@@ -284,6 +290,14 @@ class Recipe(Settings):
         more = self.corpus.transfer_share / (1 - self.corpus.transfer_share)
         passes = self.student.passes
         frames = passes.get("train", 1) * self.ensemble.data_share + passes.get("transfer", 1) * more
+        if not frames:
+            raise ConfigError(
+                "the student learns no audio of which it is known beforehand how much there is, and so the "
+                "control's epochs cannot be told",
+                where="student.passes",
+                got=passes,
+                hint="give control.epochs, or leave the control out with control.count=0",
+            )
         epochs *= frames / self.baseline.data_share
         # Those that made the teacher that the student begins with are the student's too.
         starts = [self._teacher(index).train.epochs for index in self.student_starts()]
