@@ -108,6 +108,7 @@ class Pipeline:
 
         Raises:
             StageError: When a stage is stale, an earlier stage is not done, or the disk is full.
+            ConfigError: When a stage's settings do not go with the corpus that there is.
         """
         selected = self.select(from_stage, to_stage)
         self._require_earlier(selected[0])
@@ -124,6 +125,9 @@ class Pipeline:
         if dry_run:
             say(f"{stage.name}: {_plan(status, force)}")
             return False
+        if stage.needs:  # what needs nothing makes the corpus
+            for each in self.stages[self._index(stage.name) :]:
+                each.check_corpus(self.work)
         if status.state is State.DONE and not force:
             say(f"{stage.name}: done before, skipped")
             return False

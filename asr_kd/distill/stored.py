@@ -17,7 +17,7 @@ class StoredPosteriors:
         weights: One a teacher; None where all count, or where they are not known yet.
         num_teachers: N.
         temperature: T of the teachers' softmax.
-        code: Of the posteriors; None where it is chosen once there are some.
+        code: Of the posteriors; None where a plan chooses it once there are some.
         keep_apart: Whether each teacher's own posteriors are stored beside their mean.
     """
 
@@ -34,6 +34,12 @@ class StoredPosteriors:
         return self.num_teachers if self.weights is None else sum(weight > 0 for weight in self.weights)
 
     def code_refusal(self, power: float) -> str | None:
-        """Return why the code cannot be decoded at a power, or None when it can or is not known yet."""
+        """Return why the code cannot be decoded at a power other than 1, or None when it can."""
+        if self.code is None:
+            code = f"{{name: threshold, powers: [{power:g}]}}"
+            return (
+                f"the codes that ensemble.budget plans store no tails for the power T / T' = {power:g}; "
+                f"give a code in its place, such as ensemble.code={code}"
+            )
         # The number of senones has no part in it.
-        return None if self.code is None else make_code(self.code, num_senones=1).refusal(power)
+        return make_code(self.code, num_senones=1).refusal(power)

@@ -191,6 +191,13 @@ class Stage(ABC):
         """
         return {}
 
+    def check_corpus(self, work: WorkDir) -> None:  # noqa: B027  # most take any corpus
+        """Refuse settings that do not go with the prepared corpus, before a stage other than prepare runs.
+
+        Raises:
+            ConfigError: Naming the setting.
+        """
+
     def discard(self, work: WorkDir) -> None:
         """Remove the outputs, so that a forced run makes all of them anew."""
         for path in self.outputs(work):

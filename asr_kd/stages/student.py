@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asr_kd.data.manifest import LEARNT_SPLITS
 from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.labels import label_fingerprint, read_hmm
 from asr_kd.stages.nets import NetConfig, discard_models
@@ -50,6 +51,10 @@ class StudentStage(Stage):
     def outputs(self, work: WorkDir) -> list[Path]:
         """Return the model directories."""
         return [work.models / name for name in self.nets]
+
+    def check_corpus(self, work: WorkDir) -> None:
+        """Refuse passes over splits that the corpus lacks."""
+        self.config.epoch_splits([split for split in LEARNT_SPLITS if split in work.splits()])
 
     def discard(self, work: WorkDir) -> None:
         """Remove the models with their checkpoints."""

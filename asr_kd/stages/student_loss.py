@@ -92,6 +92,7 @@ class StudentConfig(Settings):
                 where="student.passes",
                 expected=f"some of {', '.join(splits)} at least once",
                 got=self.passes,
+                hint="leave out those that are not there (audio without text is transfer)",
             )
         return chosen
 
@@ -114,6 +115,8 @@ class StudentConfig(Settings):
             raise ValueError(
                 "logit_matching takes the stored mean's logits; leave out temperature and teachers"
             )
+        if not (self.soft_weight or self.hard_weight):
+            raise ValueError("soft_weight and hard_weight are both 0, so that nothing would be learnt")
         return self
 
 
