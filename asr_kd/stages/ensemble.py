@@ -27,6 +27,7 @@ from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig, code_text
 from asr_kd.distill.stored import StoredPosteriors
+from asr_kd.errors import ConfigError
 from asr_kd.extraction import FeatureConfig, ViewConfig, extract_split, num_view_frames, view_name
 from asr_kd.fingerprint import fingerprint, unless
 from asr_kd.progress import say
@@ -179,6 +180,19 @@ class EnsembleStage(Stage):
 
     def _folders(self, work: WorkDir) -> list[Path]:
         return [work.shards, *(work.further_shards(name) for name in self.config.further)]
+
+    def check_corpus(self, work: WorkDir) -> None:
+        """Refuse a share of the training utterances that leaves a student nothing to learn."""
+        share = self.config.data_share
+        if share == 1:
+            return
+        if not any(self._utterances(work, split) for split in LEARNT_SPLITS if split in work.splits()):
+            raise ConfigError(
+                f"no utterance of train is drawn, of {len(work.utterances('train')):,}",
+                where="ensemble.data_share",
+                got=share,
+                hint="give a larger share",
+            )
 
     def discard(self, work: WorkDir) -> None:
         """Remove the shards with the headers."""

@@ -332,22 +332,31 @@ def aligned_utterances(work: WorkDir, config: NetConfig, split: str, share: floa
     """Return the utterances of a split that a net may learn: aligned, of its share, not of the fold left out.
 
     Raises:
-        StageError: When there are none.
+        StageError: When there are none, saying which of these leaves none.
     """
     features = work.feature_store(config.features.key, split)
     alignment = work.alignment(split)
     left_out = config.left_out if split == "train" else None
     folds = left_out.folds.of_each(work.utterances(split)) if left_out else {}
-    utt_ids = [
-        utt_id
-        for utt_id in features.utt_ids
-        if utt_id in alignment
-        and is_drawn(utt_id, share, config.draw)
-        and not (left_out and folds[utt_id] == left_out.fold)
-    ]
-    if not utt_ids:
+    aligned = [utt_id for utt_id in features.utt_ids if utt_id in alignment]
+    if not aligned:
         raise StageError(
             f"no utterance of {split} is aligned", where=work.align, hint="look at align/failed.txt"
+        )
+    drawn = [utt_id for utt_id in aligned if is_drawn(utt_id, share, config.draw)]
+    if not drawn:
+        raise StageError(
+            f"no utterance of {split} is drawn, of {len(aligned):,} that are aligned",
+            where="data_share",
+            got=share,
+            hint="give a larger share",
+        )
+    utt_ids = [utt_id for utt_id in drawn if not (left_out and folds[utt_id] == left_out.fold)]
+    if not utt_ids:
+        raise StageError(
+            f"all {len(drawn):,} aligned utterances of {split} that are drawn are in the fold left out",
+            where="teachers.folds",
+            hint="give a larger data_share, or fewer folds",
         )
     return utt_ids
 

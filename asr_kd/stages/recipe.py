@@ -301,7 +301,7 @@ class Recipe(Settings):
         epochs *= frames / self.baseline.data_share
         # Those that made the teacher that the student begins with are the student's too.
         starts = [self._teacher(index).train.epochs for index in self.student_starts()]
-        return math.ceil(round(epochs, 6)) + max(starts, default=0)
+        return max(1, math.ceil(round(epochs, 6))) + max(starts, default=0)
 
     def _hard_net(self, train: TrainConfig, seed: int) -> NetConfig:
         share = self.baseline.data_share
