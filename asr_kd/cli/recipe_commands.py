@@ -27,7 +27,7 @@ from asr_kd.stages.provenance import describe_run
 from asr_kd.stages.report import ReportStage
 from asr_kd.stages.score import RESULTS_FILE, ScoreStage
 from asr_kd.stages.student import StudentStage
-from asr_kd.stages.student_training import StudentPlan, train_student
+from asr_kd.stages.student_training import StudentPlan, train_student_elsewhere
 from asr_kd.sweep import TUNED_SPLIT, parse_grid, run_sweep
 from asr_kd.train import distributed
 from asr_kd.train.launcher import LauncherName, launcher
@@ -151,7 +151,10 @@ def train_student_command(
     shards: Annotated[str, typer.Argument(metavar="SHARDS", help="A posterior shard set.")],
     recipe: Annotated[str, typer.Option("--recipe", help="The recipe's name or folder.")],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the student's model directory goes.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="Where the student's model directory goes; it holds nothing else."
+        ),
     ],
     profile: ProfileOption = "default",
     overrides: SetOption = None,
@@ -165,9 +168,11 @@ def train_student_command(
     settings = load_recipe(find_recipe(recipe), profile, overrides or [])
     net = settings.student_net()
     net = net if seed is None else net.model_copy(update={"seed": seed})
-    training = out.parent / f"{out.name}-training"
+    folder = out.resolve()  # "." has no name
+    training = folder.parent / f"{folder.name}-training"
+    plan = StudentPlan(shards, settings.student, net, folder, training, start=start)
     with distributed.process_group():
-        card = train_student(StudentPlan(shards, settings.student, net, out, training, start=start))
+        card = train_student_elsewhere(plan)
         if not distributed.is_first():
             return
     print(f"dev frame accuracy {100 * card.provenance['dev_frame_accuracy']:.2f} %, model in {out}")

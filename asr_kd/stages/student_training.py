@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asr_kd.am.checkpoint import FrontendCard, ModelCard, load_model
+from asr_kd.am.checkpoint import CARD_FILE, FrontendCard, ModelCard, load_model
 from asr_kd.data.manifest import LEARNT_SPLITS
 from asr_kd.distill.shard_header import ShardSetHeader
 from asr_kd.distill.shard_reader import ShardBatchSource
@@ -112,6 +112,21 @@ def train_student(plan: StudentPlan) -> ModelCard:
     return trained_before(training.folder, training.trained_as) or train_net(training)
 
 
+def train_student_elsewhere(plan: StudentPlan) -> ModelCard:
+    """Train a student as :func:`train_student` does, into a folder that somebody chose: nothing is replaced.
+
+    Raises:
+        ShardError, ConfigError, ModelError: As :meth:`StudentPlan.prepared` does.
+        ConfigError: When something else than this student is there.
+    """
+    training = plan.prepared()
+    card = trained_before(training.folder, training.trained_as)
+    if card is None:
+        _check_free(training.folder)
+        card = train_net(training)
+    return card
+
+
 def train_students(plans: Sequence[StudentPlan]) -> list[ModelCard]:
     """Train the students that are not there yet side by side; return the cards of all.
 
@@ -129,6 +144,29 @@ def train_students(plans: Sequence[StudentPlan]) -> list[ModelCard]:
         return run_side_by_side(train_student, [(plan,) for plan in new], jobs)
 
     return train_missing(by_folder, before, train)
+
+
+def _check_free(folder: Path) -> None:
+    """Raise unless a model directory can be put here without anything being lost."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        found = "a file"
+    elif (folder / CARD_FILE).is_file():
+        found = "a model that was trained otherwise"
+    elif names := sorted(path.name for path in folder.iterdir()):
+        found = f"a folder with {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")
+    elif folder.samefile(Path.cwd()):  # It would be replaced while a shell is in it.
+        found = "the folder that this command was given in"
+    else:
+        return
+    raise ConfigError(
+        "a model directory put here would replace what is there",
+        where=folder,
+        expected="no such folder yet, an empty one, or this very student's",
+        got=found,
+        hint="name another folder, or move this away",
+    )
 
 
 def _check_start(begun: ModelCard, card: ModelCard, folder: Path) -> None:
