@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 _HOST = os.uname().nodename
 # More than a full disk has left.
 _PROBE_BYTES = 1 << 20
+# Of any new file, less the umask.
+_FILE_MODE = 0o666
 
 
 @contextmanager
@@ -73,7 +76,7 @@ def _own_place(path: Path) -> Path:
 @contextmanager
 def _locked(path: Path, flags: int) -> Iterator[None]:
     """Hold a lock, by which a process of any machine or container sees that somebody still writes here."""
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, flags, _FILE_MODE)
     try:
         with suppress(OSError):  # no locks on this file system: nothing is ever removed there
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,6 +121,15 @@ def plain_errors(path: Path) -> Iterator[None]:
             with path.open("ab") as stream:
                 stream.write(bytes(_PROBE_BYTES))
         raise
+
+
+@contextmanager
+def usual_mode(path: Path) -> Iterator[None]:
+    """Let a library write ``path`` with the permissions of any new file: safetensors denies it to others."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    yield
+    path.chmod(mode)
 
 
 def write_text(path: Path, text: str) -> None:

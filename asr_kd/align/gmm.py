@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from asr_kd.atomic import atomic_path, plain_errors
+from asr_kd.atomic import atomic_path, plain_errors, usual_mode
 from asr_kd.errors import ModelError
 
 Array = np.ndarray[Any, Any]
@@ -104,7 +104,7 @@ class DiagGmm:
     def save(self, path: Path, metadata: dict[str, str] | None = None) -> None:
         """Write the mixtures as safetensors, atomically."""
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
-        with atomic_path(path) as temporary, plain_errors(temporary):
+        with atomic_path(path) as temporary, usual_mode(temporary), plain_errors(temporary):
             save_file(tensors, temporary, metadata=metadata)
 
     @classmethod

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from asr_kd.am.dnn import num_parameters
 from asr_kd.am.registry import ArchitectureConfig, build_net
-from asr_kd.atomic import atomic_dir, plain_errors, write_json
+from asr_kd.atomic import atomic_dir, plain_errors, usual_mode, write_json
 from asr_kd.data.windows import ContextWindow, utterance_windows
 from asr_kd.errors import ModelError
 from asr_kd.fingerprint import file_sha256
@@ -129,8 +129,9 @@ def save_model(folder: Path, net: nn.Module, card: ModelCard) -> None:
     """Write a model directory atomically."""
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     with atomic_dir(folder) as temporary:
-        with plain_errors(temporary / WEIGHTS_FILE):
-            save_file(weights, str(temporary / WEIGHTS_FILE))
+        path = temporary / WEIGHTS_FILE
+        with usual_mode(path), plain_errors(path):
+            save_file(weights, str(path))
         write_json(temporary / CARD_FILE, card.model_dump())
 
 
