@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -148,7 +149,7 @@ def read_card(folder: Path) -> ModelCard:
         )
     try:
         card = ModelCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValidationError, json.JSONDecodeError) as error:
+    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"malformed: {error}", where=path) from None
     if card.format_version != FORMAT_VERSION:
         raise ModelError(
@@ -161,14 +162,19 @@ def load_model(folder: Path, device: str = "cpu") -> AcousticModel:
     """Load a model directory; nothing in it can run code.
 
     Raises:
-        ModelError: When weights and card do not fit each other.
+        ModelError: When the weights are damaged, or do not fit the card.
     """
-    card = read_card(folder)
+    card, path = read_card(folder), folder / WEIGHTS_FILE
     net = card.build_net()
-    weights = load_file(str(folder / WEIGHTS_FILE))
     try:
-        net.load_state_dict(weights)
+        net.load_state_dict(load_file(str(path)))
+    except SafetensorError as error:
+        raise ModelError(
+            f"the weights are damaged: {error}",
+            where=path,
+            hint="copy the model directory again, or remove it and run what trained it again",
+        ) from None
     except RuntimeError as error:
-        raise ModelError(f"weights do not fit model.json: {error}", where=folder / WEIGHTS_FILE) from None
+        raise ModelError(f"weights do not fit model.json: {error}", where=path) from None
     net.to(device).eval()
-    return AcousticModel(net, card, file_sha256(folder / WEIGHTS_FILE))
+    return AcousticModel(net, card, file_sha256(path))

@@ -72,12 +72,12 @@ def load_state(folder: Path, settings: dict[str, Any]) -> TrainState | None:
     """Return the last state in ``folder``, or None when there is none.
 
     Raises:
-        ModelError: When it was written with other settings.
+        ModelError: When it was written with other settings, or is damaged.
     """
     path = folder / LAST_FILE
     if not path.is_file():
         return None
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = _read(path)
     if content.pop("settings") != fingerprint(settings):
         raise ModelError(
             "the checkpoint was written with other settings",
@@ -94,8 +94,12 @@ def save_best(folder: Path, epoch: int, weights: Weights) -> None:
 
 
 def load_best(folder: Path, epoch: int) -> Weights:
-    """Return the weights of the best epoch."""
-    weights: Weights = torch.load(_best_file(folder, epoch), map_location="cpu", weights_only=True)
+    """Return the weights of the best epoch.
+
+    Raises:
+        ModelError: When they are damaged.
+    """
+    weights: Weights = _read(_best_file(folder, epoch))
     return weights
 
 
@@ -103,6 +107,20 @@ def discard_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a run that is finished; its logs stay."""
     for path in (folder / LAST_FILE, *folder.glob("best-*.pt")):
         path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes make torch raise nearly anything, and advise what is unsafe
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise ModelError(
+            "the checkpoint is damaged",
+            where=path,
+            got=f"{path.stat().st_size:,} bytes that torch cannot read",
+            hint="copy it again, or remove its folder: training then begins anew",
+        ) from error
 
 
 def _best_file(folder: Path, epoch: int) -> Path:
