@@ -114,12 +114,28 @@ def plain_errors(path: Path) -> Iterator[None]:
     Raises:
         OSError: In place of the library's own error, when no more can be written to the file.
     """
+    with errors_of(path):
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, OSError):
+                with path.open("ab") as stream:
+                    stream.write(bytes(_PROBE_BYTES))
+            raise
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Name ``path`` in an error of writing: that of an open file, such as of a full disk, does not know it.
+
+    Raises:
+        OSError: The system's, with the path.
+    """
     try:
         yield
-    except Exception as error:
-        if not isinstance(error, OSError):
-            with path.open("ab") as stream:
-                stream.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -134,7 +150,7 @@ def usual_mode(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    with atomic_path(path) as temporary:
+    with errors_of(path), atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

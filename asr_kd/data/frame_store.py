@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import DTypeLike
 
-from asr_kd.atomic import write_json
+from asr_kd.atomic import errors_of, write_json
 from asr_kd.errors import AsrKdError
 
 FRAMES_FILE = "frames.npy"
@@ -39,7 +39,8 @@ class FrameStoreWriter:
         self._frame_shape = frame_shape
         self._meta = meta or {}
         self._num_frames: dict[str, int] = {}
-        self._stream: BinaryIO = (folder / FRAMES_FILE).open("wb")
+        self._path = folder / FRAMES_FILE
+        self._stream: BinaryIO = self._path.open("wb")
         self._write_header(0)
 
     def _write_header(self, total: int) -> None:
@@ -50,7 +51,12 @@ class FrameStoreWriter:
         npy_format.write_array_header_1_0(self._stream, header)
 
     def add(self, utt_id: str, frames: np.ndarray[Any, Any]) -> None:
-        """Append one utterance's frames ``[T, ...]``."""
+        """Append one utterance's frames ``[T, ...]``.
+
+        Raises:
+            AsrKdError: When they do not fit the others.
+            OSError: When they cannot be written, as on a full disk; it names the file.
+        """
         if frames.shape[1:] != self._frame_shape:
             raise AsrKdError(
                 "frames of another shape", where=utt_id, expected=self._frame_shape, got=frames.shape[1:]
@@ -60,7 +66,8 @@ class FrameStoreWriter:
         if not np.can_cast(frames.dtype, self._dtype, casting="same_kind"):
             raise AsrKdError("frames of another type", where=utt_id, expected=self._dtype, got=frames.dtype)
         self._num_frames[utt_id] = len(frames)
-        self._stream.write(np.ascontiguousarray(frames, dtype=self._dtype).tobytes())
+        with errors_of(self._path):
+            self._stream.write(np.ascontiguousarray(frames, dtype=self._dtype).tobytes())
 
     def __enter__(self) -> FrameStoreWriter:
         return self
@@ -68,10 +75,11 @@ class FrameStoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with errors_of(self._path), self._stream:
+            if kind is None:
+                self._write_header(sum(self._num_frames.values()))
         if kind is None:
-            self._write_header(sum(self._num_frames.values()))
             write_json(self._folder / INDEX_FILE, {"num_frames": self._num_frames, "meta": self._meta})
-        self._stream.close()
 
 
 class FrameStore:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +11,16 @@ from safetensors.numpy import save_file
 
 from asr_kd.atomic import plain_errors
 from asr_kd.train.checkpoint import load_best, save_best
+from tests.support.full_disk import files_end_early
 
 WEIGHTS = {"w": torch.zeros(10_000)}
 
 
-@pytest.fixture
-def files_end_early() -> Iterator[None]:
-    """Let no file of this process grow beyond some bytes, as if the disk were full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("files_end_early")
 def test_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="File too large"):
+    with files_end_early(), pytest.raises(OSError, match="File too large"):
         save_best(tmp_path, 1, WEIGHTS)
     path = tmp_path / "weights"
-    with pytest.raises(OSError, match="File too large"), plain_errors(path):
+    with files_end_early(), pytest.raises(OSError, match="File too large"), plain_errors(path):
         save_file({"w": np.zeros(10_000, np.float32)}, path)
     assert list(tmp_path.glob(".*")) == []
 
