@@ -21,7 +21,7 @@ from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_tools import ShardsInfo, shards_bench, shards_info, shards_verify
 from asr_kd.distill.sparse import code_text
 from asr_kd.distill.teacher_gain import teacher_gain
-from asr_kd.errors import StageError
+from asr_kd.errors import ConfigError, StageError
 from asr_kd.recogniser import System
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.ensemble import EnsembleStage
@@ -172,6 +172,7 @@ def plan(
     ] = None,
 ) -> None:
     """Label a sample and predict, for several codes, size, error and writing time of the shards."""
+    budget = _budget(max_bytes, max_divergence)
     work = WorkDir(work_dir)
     if not work.run_facts.is_file():
         raise StageError("not a work folder", where=work_dir, expected=work.run_facts.name)
@@ -193,9 +194,24 @@ def plan(
         config, recipe.teachers.count, recipe.student_net(), recipe.views, None, recipe.teachers.folds
     )
     _print_plan(estimates, stage.num_frames(work, frame_shift), labelling_rate)
-    if max_bytes is not None or max_divergence is not None:
-        budget = Budget(max_bytes_per_frame=max_bytes, max_divergence=max_divergence)
+    if budget is not None:
         print(f"within the budget: {code_text(choose(estimates, budget).config)}")
+
+
+def _budget(max_bytes: float | None, max_divergence: float | None) -> Budget | None:
+    """Return the bounds that were given, or None without any.
+
+    Raises:
+        ConfigError: For one that nothing fits.
+    """
+    bounds = {"--max-bytes-per-frame": max_bytes, "--max-divergence": max_divergence}
+    given = {option: value for option, value in bounds.items() if value is not None}
+    for option, value in given.items():
+        if not value > 0:  # nor is nan
+            raise ConfigError(
+                "a budget that no code fits", where=option, expected="a number above 0", got=f"{value:g}"
+            )
+    return Budget(max_bytes_per_frame=max_bytes, max_divergence=max_divergence) if given else None
 
 
 def _print_plan(estimates: list[CodeEstimate], num_frames: int, labelling_rate: float) -> None:
