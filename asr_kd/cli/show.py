@@ -14,6 +14,8 @@ from asr_kd.score.significance import Bootstrap, error_counts, rate_interval
 from asr_kd.score.wer import WerResult, alignment_text, kaldi_line, worst_first
 from asr_kd.sweep import best_point
 
+_WIDEST = 1000  # columns of text
+
 
 def print_word_errors(result: WerResult, name: str, bootstrap: Bootstrap, worst: int) -> None:
     """Print the worst utterances with their alignments, a table of the errors, and Kaldi's line last.
@@ -58,8 +60,9 @@ def print_sweep(rows: Sequence[SweptPoint]) -> None:
         cells = [_mean(row.frame_accuracy.get(system)) for system in systems]
         cells += [_mean(row.wer.get(system)) for system in systems if any(each.wer for each in rows)]
         table.add_row(Text(point_label(row)) + (" *" if row is chosen else ""), *cells)
-    # In a file or a narrow terminal too the figures stay whole.
-    Console(width=max(Console().width, Console().measure(table).maximum)).print(table)
+    # In a file or a narrow terminal too the figures stay whole; a console measures no wider than it is.
+    needed = Console(width=_WIDEST).measure(table).maximum
+    Console(width=max(Console().width, needed)).print(table)
     print("* best student on dev, by WER where there is one")
 
 
