@@ -70,7 +70,7 @@ class Transcription:
 
     Attributes:
         alternatives: Best first; none where nothing was recognised.
-        confidences: Of the words of the first.
+        confidences: Of the words of the first; none unless asked for.
         timed_words: The same words with times; None where they cannot be aligned, and unless asked for.
     """
 
@@ -113,6 +113,7 @@ class LatticeRecogniser:
         num_best: int = 1,
         with_times: bool = False,
         search_path: Path | None = None,
+        with_confidences: bool = True,
     ) -> Iterator[tuple[str, Transcription]]:
         """Recognise utterances, in order; the audio of a speaker is read when it is that one's turn.
 
@@ -121,16 +122,22 @@ class LatticeRecogniser:
             num_best: Most alternatives of an utterance.
             with_times: Whether to find the times of the words.
             search_path: Where a user's frontend lies.
+            with_confidences: Whether to compare the words with all that the lattice holds; with times always.
 
         Raises:
             ModelError: Times are asked for and the recogniser lacks its lexicon or HMM.
         """
         aligner = recogniser_aligner(self._recogniser) if with_times else None
         for utt_id, scores in self._recogniser.log_likelihoods(utterances, search_path, in_turn=True):
-            yield utt_id, self._transcription(utt_id, scores, num_best, aligner)
+            yield utt_id, self._transcription(utt_id, scores, num_best, aligner, with_confidences)
 
     def _transcription(
-        self, utt_id: str, scores: NDArray[np.float32], num_best: int, aligner: Aligner | None
+        self,
+        utt_id: str,
+        scores: NDArray[np.float32],
+        num_best: int,
+        aligner: Aligner | None,
+        with_confidences: bool,
     ) -> Transcription:
         search = self._recogniser.search
         lattice = decode_lattice(self._graph, scores, search, self._lattice).lattice
@@ -138,7 +145,7 @@ class LatticeRecogniser:
             return Transcription([], [], None if aligner is None else [])
         candidates, lattice = self._candidates(lattice, num_best)
         words = candidates[0].words
-        confidences = lattice.confidences(words)
+        confidences = lattice.confidences(words) if with_confidences or aligner is not None else []
         timed = None
         if aligner is not None:
             scaled = scores * np.float32(search.acoustic_scale)

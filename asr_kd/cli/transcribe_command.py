@@ -77,7 +77,9 @@ def transcribe(
             print(f"{files[number]}: {hyp.text}" if len(files) > 1 else hyp.text, flush=True)
         return
     alternatives = LatticeRecogniser(recogniser, rescore)
-    transcriptions = alternatives.transcribe(utterances, nbest or 1, ctm is not None, search_path)
+    transcriptions = alternatives.transcribe(
+        utterances, nbest or 1, ctm is not None, search_path, with_confidences=as_json
+    )
     timed: dict[str, list[TimedWord] | None] = {}
     try:
         for number, (_, found) in enumerate(track(transcriptions, "recognise", len(files), "utterances")):
