@@ -30,7 +30,7 @@ class KnownScores:
     scores: np.ndarray
 
     def log_likelihoods(
-        self, utterances: Sequence[Utterance], search_path: Path | None = None
+        self, utterances: Sequence[Utterance], search_path: Path | None = None, in_turn: bool = False
     ) -> Iterator[tuple[str, np.ndarray]]:
         for utterance in utterances:
             yield utterance.utt_id, self.scores
