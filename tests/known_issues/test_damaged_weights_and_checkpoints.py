@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr_kd.am.checkpoint import CARD_FILE, WEIGHTS_FILE, FrontendCard, ModelCard, load_model, save_model
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.checkpoint import CARD_FILE, WEIGHTS_FILE, load_model
 from asr_kd.errors import ModelError
 from asr_kd.train.checkpoint import LAST_FILE, load_best, load_state, save_best
+from tests.support.smallest_model import save_smallest_model
 from tests.support.training_run import Killed, run
 
 
@@ -30,18 +30,7 @@ def _one_line(path: Path, hint: str) -> str:
 
 
 def test_damaged_weights_are_named(tmp_path: Path) -> None:
-    card = ModelCard(
-        architecture=ArchitectureConfig(options={"hidden_layers": 1, "units": 2}),
-        frontend=FrontendCard(
-            name="fbank", cmvn="none", dim=1, frame_shift=0.01, sampling_rate=8000, fingerprint="f"
-        ),
-        window_left=0,
-        window_right=0,
-        num_senones=2,
-        tree_fingerprint="t",
-        log_prior=[-1.0] * 2,
-    )
-    save_model(tmp_path, card.build_net(), card)
+    save_smallest_model(tmp_path)
     path = tmp_path / WEIGHTS_FILE
     for content in _damaged(path.read_bytes()).values():
         path.write_bytes(content)

@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from asr_kd.align.gmm import DiagGmm
-from asr_kd.am.checkpoint import FrontendCard, ModelCard, save_model
-from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.atomic import write_json
 from asr_kd.data.frame_store import FrameStoreWriter
 from asr_kd.data.shards import ShardWriter
 from asr_kd.train.checkpoint import save_best
+from tests.support.smallest_model import save_smallest_model
 
 
 @pytest.fixture(params=[0o022, 0o007])
@@ -27,23 +26,8 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
-def _save_model(folder: Path) -> None:
-    card = ModelCard(
-        architecture=ArchitectureConfig(options={"hidden_layers": 1, "units": 2}),
-        frontend=FrontendCard(
-            name="fbank", cmvn="none", dim=1, frame_shift=0.01, sampling_rate=8000, fingerprint="f"
-        ),
-        window_left=0,
-        window_right=0,
-        num_senones=2,
-        tree_fingerprint="t",
-        log_prior=[-1.0] * 2,
-    )
-    save_model(folder, card.build_net(), card)
-
-
 def test_are_those_of_any_new_file(tmp_path: Path, umask: int) -> None:
-    _save_model(tmp_path / "model")
+    save_smallest_model(tmp_path / "model")
     DiagGmm(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), np.array([0, 1])).save(tmp_path / "gmm")
     save_best(tmp_path, 1, {"w": torch.zeros(1)})
     write_json(tmp_path / "facts.json", {})
