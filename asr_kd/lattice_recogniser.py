@@ -89,7 +89,7 @@ class LatticeRecogniser:
 
     Raises:
         ModelError: The recogniser lacks its language model.
-        LanguageModelError: The ARPA file is malformed or lacks words of the graph.
+        LanguageModelError: The ARPA file is malformed, lacks words of the graph or gives them no probability.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class LatticeRecogniser:
         self._rescorer: Rescorer | None = None
         if rescoring is not None:
             new = read_arpa(rescoring, self._graph.words).model
-            self._rescorer = Rescorer(self._lm, new)
+            self._rescorer = Rescorer(self._lm, new, rescoring)
             self._lm = new
 
     def transcribe(
@@ -126,6 +126,7 @@ class LatticeRecogniser:
 
         Raises:
             ModelError: Times are asked for and the recogniser lacks its lexicon or HMM.
+            LanguageModelError: The ARPA file holds all that an utterance may have been for impossible.
         """
         aligner = recogniser_aligner(self._recogniser) if with_times else None
         for utt_id, scores in self._recogniser.log_likelihoods(utterances, search_path, in_turn=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from asr_kd.decode.word_lattice import Candidate
 from asr_kd.errors import LanguageModelError
@@ -60,27 +61,64 @@ class Rescorer:
 
     Args:
         old: The model that the graph was built with.
-        new: The model to score with; it needs a 1-gram of each word of the old one.
+        new: The model to score with; it needs a 1-gram of each word of the old one, and a probability of the
+            sentence's end and of each word that the graph can give.
+        path: Where the new model lies, for messages.
 
     Raises:
-        LanguageModelError: The new model lacks words of the old one.
+        LanguageModelError: The new model lacks words of the old one, or gives them no probability.
     """
 
-    def __init__(self, old: NgramModel, new: NgramModel) -> None:
+    def __init__(self, old: NgramModel, new: NgramModel, path: Path | None = None) -> None:
         missing = sorted(set(old.words) - set(new.words))
         if missing:
             raise LanguageModelError(
-                f"the language model lacks {len(missing)} words of the graph's: "
-                + ", ".join(missing[:_NUM_SHOWN]),
+                f"the language model lacks {len(missing)} words of the graph's: {_shown(missing)}",
+                where=path,
                 hint="rescore with a model over the lexicon's words",
+            )
+        possible = {word for (word,), log_prob in new.log_probs[0].items() if log_prob > LOG10_ZERO}
+        impossible = sorted({*_predicted(old), SENTENCE_END} - possible)
+        if impossible:
+            raise LanguageModelError(
+                f"the language model gives no probability to {len(impossible)} words of the graph's: "
+                + _shown(impossible),
+                where=path,
+                expected=f"a 1-gram above {LOG10_ZERO:g} of each word and of {SENTENCE_END}",
+                hint="rescore with a smoothed model",
             )
         self._old = old
         self._new = new
+        self._path = path
 
     def rescore(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the same word sequences with the new model's cost in place of the old one's, best first."""
+        """Return word sequences with the new model's cost in place of the old one's, best first.
+
+        What the new model holds for impossible is left out.
+
+        Raises:
+            LanguageModelError: That is all of them.
+        """
         rescored = [
             Candidate(words, cost - grammar_cost(self._old, words) + grammar_cost(self._new, words))
             for words, cost in candidates
         ]
-        return sorted(rescored, key=lambda candidate: candidate.cost)
+        possible = [candidate for candidate in rescored if candidate.cost < math.inf]
+        if candidates and not possible:
+            raise LanguageModelError(
+                f"the language model gives no probability to any of {len(candidates)} alternatives",
+                where=self._path,
+                got=f'"{candidates[0].text}" and others',
+                hint="rescore with a smoothed model, in which any word may follow any other",
+            )
+        return sorted(possible, key=lambda candidate: candidate.cost)
+
+
+def _predicted(lm: NgramModel) -> set[str]:
+    """Return the words that a graph of a model can give."""
+    likely = (ngram[-1] for each in lm.log_probs for ngram, log_prob in each.items() if log_prob > LOG10_ZERO)
+    return set(likely) - {SENTENCE_START}
+
+
+def _shown(words: Sequence[str]) -> str:
+    return ", ".join(words[:_NUM_SHOWN])
