@@ -81,7 +81,7 @@ class Rescorer:
         impossible = sorted({*_predicted(old), SENTENCE_END} - possible)
         if impossible:
             raise LanguageModelError(
-                f"the language model gives no probability to {len(impossible)} words of the graph's: "
+                f"the language model gives no probability to words of the graph's, {len(impossible)} in all: "
                 + _shown(impossible),
                 where=path,
                 expected=f"a 1-gram above {LOG10_ZERO:g} of each word and of {SENTENCE_END}",

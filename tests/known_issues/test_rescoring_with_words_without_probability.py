@@ -51,17 +51,19 @@ def test_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tu
     code, output = _rescored(tmp_path, monkeypatch, _without(_LM, "tea", "as"), *filled)
     assert code == 1
     assert output == (
-        f"{tmp_path}/new.arpa: the language model gives no probability to 2 words of the graph's: as, tea; "
-        "expected a 1-gram above -99 of each word and of </s>; rescore with a smoothed model"
+        f"{tmp_path}/new.arpa: the language model gives no probability to words of the graph's, 2 in all: "
+        "as, tea; expected a 1-gram above -99 of each word and of </s>; rescore with a smoothed model"
     )
 
 
 def test_a_sentence_has_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, output = _rescored(tmp_path, monkeypatch, _without(_LM, "</s>"), "--json")
     assert code == 1
-    assert "new.arpa: the language model gives no probability to 1 words of the graph's: </s>;" in output
+    assert (
+        "new.arpa: the language model gives no probability to words of the graph's, 1 in all: </s>;" in output
+    )
     no_end = {ngram: log_prob for ngram, log_prob in _LM.log_probs[0].items() if ngram != ("</s>",)}
-    with pytest.raises(LanguageModelError, match="no probability to 1 words of the graph's: </s>"):
+    with pytest.raises(LanguageModelError, match="no probability to words of the graph's, 1 in all: </s>"):
         Rescorer(_LM, replace(_LM, log_probs=(no_end,)))
 
 
