@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -70,10 +71,12 @@ def evaluate(
     folder = recogniser_folder(model, system)
     recogniser = Recogniser.load(folder)
     classes = read_word_classes(score_words(model, folder))
-    utterances = _scored_utterances(audio, classes)
+    utterances = read_audio_source(audio)
+    said = transcripts(utterances, audio, "use asr-kd transcribe for audio without text")
+    utterances = _scored_utterances(utterances, classes, audio)
     if out is not None:
         check_utt_ids(out, (utterance.utt_id for utterance in utterances))
-    references = classes.fold({utterance.utt_id: utterance.text or "" for utterance in utterances})
+    references = classes.fold({utterance.utt_id: said[utterance.utt_id] for utterance in utterances})
     vocabulary = classes.fold({word: word for word in recogniser.vocabulary()})
     unknown = unknown_words(references.values(), set(vocabulary.values()))
     if unknown is not None:
@@ -88,14 +91,12 @@ def evaluate(
     print_word_errors(result, f"{folder.resolve().name} {audio.name}", Bootstrap(speakers=speakers), worst)
 
 
-def _scored_utterances(audio: Path, classes: WordClasses) -> list[Utterance]:
+def _scored_utterances(utterances: Sequence[Utterance], classes: WordClasses, audio: Path) -> list[Utterance]:
     """Return the utterances that have a word that is scored; the others are left out and counted.
 
     Raises:
-        ManifestError: For an utterance without transcript, or when none is left.
+        ManifestError: When none is left.
     """
-    utterances = read_audio_source(audio)
-    transcripts(utterances, audio, "use asr-kd transcribe for audio without text")
     scored = scored_utterances(utterances, classes)
     if not scored:
         raise ManifestError(

@@ -113,7 +113,8 @@ def _read(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make torch raise nearly anything, and advise what is unsafe
-        if isinstance(error, OSError) and error.filename is not None:
+        is_told = isinstance(error, OSError) and error.filename is not None
+        if is_told or isinstance(error, MemoryError):
             raise
         raise ModelError(
             "the checkpoint is damaged",

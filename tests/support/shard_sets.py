@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from asr_kd.am.checkpoint import AcousticModel, FrontendCard, ModelCard
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.checkpoint import AcousticModel
 from asr_kd.data.windows import ContextWindow
 from asr_kd.distill.shard_header import ShardSetFacts
 from asr_kd.distill.shard_reader import ShardBatchSource
@@ -13,6 +12,7 @@ from asr_kd.distill.shard_set import open_shard_set
 from asr_kd.distill.shard_writer import ShardSetWriter
 from asr_kd.distill.sparse import TopK
 from asr_kd.distill.targets import soft_targets
+from tests.support.model_cards import frontend_card, model_card
 
 NUM_SENONES = 11
 LENGTHS = {"u.1": 9, "u.2": 30, "u.3": 1, "u.4": 17, "u.5": 12, "u.6": 25, "u.7": 3, "u.8": 21}
@@ -52,17 +52,7 @@ def utterance(number, utt_id):
 
 def net(seed, tree="tr"):
     """A net of the set's features and senones, whose posteriors are not even."""
-    card = ModelCard(
-        architecture=ArchitectureConfig(options={"hidden_layers": 1, "units": 16}),
-        frontend=FrontendCard(
-            name="fbank", cmvn="none", dim=3, frame_shift=0.01, sampling_rate=8000, fingerprint="ff"
-        ),
-        window_left=2,
-        window_right=1,
-        num_senones=NUM_SENONES,
-        tree_fingerprint=tree,
-        log_prior=[],
-    )
+    card = model_card(frontend_card(3, fingerprint="ff"), NUM_SENONES, left=2, right=1, tree=tree, units=16)
     torch.manual_seed(seed)
     made = card.build_net()
     torch.nn.init.normal_(made.output.weight, std=0.3)

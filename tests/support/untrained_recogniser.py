@@ -8,8 +8,7 @@ import numpy as np
 import soundfile
 import torch
 
-from asr_kd.am.checkpoint import ModelCard, save_model
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.checkpoint import save_model
 from asr_kd.decode.beam import DecodeConfig
 from asr_kd.decode.graph import build_graph, save_graph
 from asr_kd.extraction import FeatureConfig
@@ -20,6 +19,7 @@ from asr_kd.lang.ngram import uniform_ngram
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.recogniser import HMM_FILE, LEXICON_FILE, LM_FILE, SystemCard, save_recogniser
 from asr_kd.stages.base import WorkDir
+from tests.support.model_cards import model_card
 from tests.support.spoken_words import LEXICON
 
 RATE = 8000
@@ -37,15 +37,7 @@ def write_recognisers(root: Path, *systems: str) -> WorkDir:
     hmm.save(work.graph / HMM_FILE)
     write_lexicon(work.graph / LEXICON_FILE, LEXICON)
     config = FeatureConfig(name="fbank", options={"sampling_rate": RATE}, cmvn="speaker")
-    card = ModelCard(
-        architecture=ArchitectureConfig(name="dnn", options={"hidden_layers": 1, "units": 16}),
-        frontend=config.card(config.load(None)),
-        window_left=2,
-        window_right=1,
-        num_senones=hmm.num_pdfs,
-        tree_fingerprint="tree",
-        log_prior=[-float(np.log(hmm.num_pdfs))] * hmm.num_pdfs,
-    )
+    card = model_card(config.card(config.load(None)), hmm.num_pdfs, left=2, right=1, units=16)
     torch.manual_seed(0)
     save_model(work.models / "net", card.build_net(), card)
     for system in systems:

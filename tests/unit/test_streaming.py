@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr_kd.am.checkpoint import AcousticModel, ModelCard
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.checkpoint import AcousticModel
 from asr_kd.data.audio import Audio, resample
 from asr_kd.decode.beam import DecodeConfig
 from asr_kd.decode.graph import build_graph, save_graph
@@ -21,6 +20,7 @@ from asr_kd.lang.ngram import uniform_ngram
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.recogniser import Recogniser, System
 from asr_kd.streaming import StreamingRecogniser, StreamingScorer
+from tests.support.model_cards import model_card
 from tests.support.spoken_words import LEXICON
 
 HMM = monophone_hmm(PhoneSet.from_lexicon(LEXICON))
@@ -29,15 +29,7 @@ HMM = monophone_hmm(PhoneSet.from_lexicon(LEXICON))
 def model(seed: int, left: int, right: int, name: str = "fbank", cmvn: str = "none") -> AcousticModel:
     """Return an untrained net."""
     config = FeatureConfig(name=name, options={"sampling_rate": 8000}, cmvn=cmvn)
-    card = ModelCard(
-        architecture=ArchitectureConfig(name="dnn", options={"hidden_layers": 1, "units": 32}),
-        frontend=config.card(config.load(None)),
-        window_left=left,
-        window_right=right,
-        num_senones=HMM.num_pdfs,
-        tree_fingerprint="tree",
-        log_prior=[-float(np.log(HMM.num_pdfs))] * HMM.num_pdfs,
-    )
+    card = model_card(config.card(config.load(None)), HMM.num_pdfs, left, right, units=32)
     torch.manual_seed(seed)
     net = card.build_net()
     with torch.no_grad():

@@ -7,23 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from asr_kd.am.checkpoint import CARD_FILE, FrontendCard, ModelCard, load_model, save_model
+from asr_kd.am.checkpoint import CARD_FILE, ModelCard, load_model, save_model
 from asr_kd.am.prior import log_likelihoods, log_prior
-from asr_kd.am.registry import ArchitectureConfig
 from asr_kd.errors import ModelError
+from tests.support.model_cards import frontend_card, model_card
 
 
 def _card() -> ModelCard:
-    return ModelCard(
-        architecture=ArchitectureConfig(options={"hidden_layers": 2, "units": 8}),
-        frontend=FrontendCard(
-            name="fbank", cmvn="speaker", dim=3, frame_shift=0.01, sampling_rate=8000, fingerprint="f"
-        ),
-        window_left=2,
-        window_right=1,
-        num_senones=5,
-        tree_fingerprint="t",
-        log_prior=[-1.0] * 5,
+    return model_card(
+        frontend_card(3, cmvn="speaker"), num_senones=5, left=2, right=1, hidden_layers=2, units=8
     )
 
 

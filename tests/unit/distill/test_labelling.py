@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr_kd.am.checkpoint import AcousticModel, FrontendCard, ModelCard
-from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.am.checkpoint import AcousticModel
 from asr_kd.distill import labelling
 from asr_kd.distill.dense_code import Dense
 from asr_kd.distill.ensemble import ensemble_log_posteriors, tempered_log_posteriors
@@ -20,6 +19,7 @@ from asr_kd.distill.sampled_code import Sampled
 from asr_kd.distill.sparse import make_code
 from asr_kd.distill.targets import dense_posteriors
 from asr_kd.errors import ModelError
+from tests.support.model_cards import frontend_card, model_card
 
 NUM_SENONES, LENGTHS = 700, (30, 1, 57)
 KEYS = [f"u{number}" for number in range(len(LENGTHS))]
@@ -39,17 +39,7 @@ class OtherNet(nn.Module):
 
 def model(seed, dim, left, net=None):
     options = {"hidden_layers": 2, "units": 24, "normalisation": "layer"}
-    card = ModelCard(
-        architecture=ArchitectureConfig(options=options),
-        frontend=FrontendCard(
-            name="fbank", cmvn="none", dim=dim, frame_shift=0.01, sampling_rate=8000, fingerprint=""
-        ),
-        window_left=left,
-        window_right=1,
-        num_senones=NUM_SENONES,
-        tree_fingerprint="",
-        log_prior=[],
-    )
+    card = model_card(frontend_card(dim), NUM_SENONES, left, right=1, **options)
     torch.manual_seed(seed)
     net = net(dim, card.window.width, NUM_SENONES) if net else card.build_net()
     with torch.no_grad():
