@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +22,9 @@ from asr_kd.data.augment import AugmentConfig, augment, mask_view, plan_view
 from asr_kd.data.frame_store import FRAMES_FILE, FrameStore, FrameStoreWriter
 from asr_kd.data.manifest import Utterance
 from asr_kd.fingerprint import fingerprint
-from asr_kd.frontend.base import Frontend, Recording, compute_batch, load_frontend
+from asr_kd.frontend.base import BUILT_IN, Frontend, Recording, compute_batch, load_frontend
 from asr_kd.frontend.cmvn import Cmvn, CmvnMode
+from asr_kd.frontend.protocol import frontend_name
 from asr_kd.in_order import map_in_order
 from asr_kd.progress import track
 from asr_kd.torch_threads import one_torch_thread
@@ -152,6 +155,7 @@ def extract_split(
     stored = {row.utt_id: row.speaker for row in utterances if kept is None or row.utt_id in kept}
     speakers = set(stored.values()) if by_speaker else set()
     needed = [row for row in utterances if row.utt_id in stored or row.speaker in speakers]
+    turn = _turn(frontend)
 
     def load(utterance: Utterance) -> Recording:
         audio = load_utterance(utterance)
@@ -159,7 +163,9 @@ def extract_split(
         return Recording(samples, audio.sampling_rate, f"{utterance.utt_id} ({utterance.audio})")
 
     def extract(batch: Sequence[Utterance]) -> list[NDArray[np.float32]]:
-        computed = compute_batch(frontend, [load(utterance) for utterance in batch], resample)
+        recordings = [load(utterance) for utterance in batch]
+        with turn:
+            computed = compute_batch(frontend, recordings, resample)
         return [
             mask_view(torch.from_numpy(features), utterance.utt_id, view, augmentation).numpy()
             for utterance, features in zip(batch, computed, strict=True)
@@ -177,6 +183,14 @@ def extract_split(
         if by_speaker:
             _normalise_in_place(temporary, stored, cmvn)
     return len(FrameStore(folder).frames)
+
+
+def _turn(frontend: Frontend) -> AbstractContextManager[Any]:
+    """Return what a thread holds while it computes.
+
+    A class of the user's may keep samples or a buffer in itself, which another thread would overwrite.
+    """
+    return nullcontext() if frontend_name(frontend) in BUILT_IN.values() else threading.Lock()
 
 
 def _normalise_in_place(folder: Path, speakers: Mapping[str, str], cmvn: Cmvn) -> None:

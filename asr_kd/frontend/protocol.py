@@ -36,7 +36,10 @@ class FrontendSpec:
 
 
 class Frontend(Protocol):
-    """A map from samples to features with a fixed frame shift; any class of this shape will do."""
+    """A map from samples to features with a fixed frame shift; any class of this shape will do.
+
+    An instance is called by several threads, but by one at a time: it may keep what it works on in itself.
+    """
 
     @property
     def spec(self) -> FrontendSpec:
