@@ -58,6 +58,7 @@ def main() -> None:
 
     Exit code 1 and one line for what a user can mend, 130 for Ctrl-C, 143 for SIGTERM.
     """
+    _find_modules_here()
     try:
         with _unwound_by_sigterm():
             app()
@@ -74,6 +75,15 @@ def main() -> None:
             hint = f"; {how_to_go_on('--force' in sys.argv)}" if goes_on else ""
             print(f"{_ENDED[end.code]}{hint}", file=sys.stderr)
         raise
+
+
+def _find_modules_here() -> None:
+    """Let a user's own corpora and nets be imported from the current folder, as ``python -m asr_kd`` does.
+
+    An installed command looks in its own folder alone. Last, so that nothing here hides what is installed.
+    """
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
 
 
 def _end(message: str) -> NoReturn:
