@@ -13,10 +13,16 @@ from data_prep.common import Pronunciation
 # Columns between word and phones: probabilities in Kaldi's lexiconp files.
 _NUM_PROBABILITIES = {"lexiconp.txt": 1, "lexiconp_silprob.txt": 4}
 _STRESS = re.compile(r"(?<=.)[0-9]+$")
+# What CMUdict has beside words and phones.
+_COMMENT_LINE, _COMMENT = ";;;", "#"
+_VARIANT = re.compile(r"(?<=.)\([0-9]+\)$")
+_DECIMAL = re.compile(r"[0-9]*\.[0-9]+(e[-+]?[0-9]+)?")
 
 
 def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronunciation]:
     """Read lines ``WORD PHONE PHONE ...``; all pronunciations of a word are kept, equal ones once.
+
+    As in CMUdict, ``WORD(2)`` is another pronunciation of ``WORD``, and ``;;;`` begins a line of comment.
 
     Args:
         path: ``lexiconp.txt`` and ``lexiconp_silprob.txt`` have one and four probabilities after the word,
@@ -24,7 +30,8 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
         strip_stress: Take the digits off the ends of phones.
 
     Raises:
-        LexiconError: For a missing or empty file, and a line without phones or probability, with its number.
+        LexiconError: For a missing or empty file, and, with its number, a line without phones or probability,
+            or with a comment or a decimal number among its phones.
     """
     if not path.is_file():
         raise LexiconError("no such lexicon", where=path, expected="lines of WORD PHONE PHONE ...")
@@ -35,7 +42,7 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
     except UnicodeDecodeError as error:
         raise LexiconError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip() or line.startswith(_COMMENT_LINE):
             continue
         word, *fields = line.split()
         where = f"{path}:{number}"
@@ -43,9 +50,10 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
         phones = fields[num_probabilities:]
         if not phones:
             raise LexiconError(f'"{word}" has no phones', where=where, expected="WORD PHONE PHONE ...")
+        _check_phones(phones, where)
         if strip_stress:
             phones = [without_stress(phone) for phone in phones]
-        pronunciations.append((word, tuple(phones)))
+        pronunciations.append((_VARIANT.sub("", word), tuple(phones)))
     if not pronunciations:
         raise LexiconError("the lexicon is empty", where=path, expected="lines of WORD PHONE PHONE ...")
     return list(dict.fromkeys(pronunciations))
@@ -67,6 +75,27 @@ def _check_probabilities(fields: Sequence[str], count: int, where: str) -> None:
             where=where,
             expected=f"WORD and {count} numbers above 0, then phones",
             got=" ".join(fields) or "nothing",
+        )
+
+
+def _check_phones(phones: Sequence[str], where: str) -> None:
+    """Refuse what would become phones of all nets without being any."""
+    if _COMMENT in phones:
+        raise LexiconError(
+            "a comment among the phones",
+            where=where,
+            expected="WORD PHONE PHONE ...",
+            got=" ".join(phones[phones.index(_COMMENT) :]),
+            hint=f'take off what follows "{_COMMENT}" in each line',
+        )
+    if number := next(filter(_DECIMAL.fullmatch, phones), None):
+        named = " or ".join(f"{name} ({count})" for name, count in _NUM_PROBABILITIES.items())
+        raise LexiconError(
+            "a number among the phones, as of a lexicon with probabilities",
+            where=where,
+            expected="WORD PHONE PHONE ...",
+            got=number,
+            hint=f"name the file by how many probabilities each word has, {named}, or take them off",
         )
 
 
