@@ -74,14 +74,14 @@ def read_manifest(path: Path) -> list[Utterance]:
     """Read a manifest; audio paths come back joined to the manifest's folder.
 
     Raises:
-        ManifestError: For a missing file, a malformed row, a doubled utt_id or an empty transcript,
-            with the line's number.
+        ManifestError: For a missing file or one that is not UTF-8, and, with the line's number, a malformed
+            row, a doubled utt_id or an empty transcript.
     """
     if not path.is_file():
         raise ManifestError("no such manifest", where=path, hint="run the prepare stage or check the path")
     utterances: list[Utterance] = []
     first_line: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -98,6 +98,14 @@ def read_manifest(path: Path) -> list[Utterance]:
     if not utterances:
         raise ManifestError("the manifest is empty", where=path, expected="at least one utterance")
     return utterances
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # JSON may hold other characters that end a line of text.
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
 
 
 def _parse_row(line: str, where: str, folder: Path) -> Utterance:
