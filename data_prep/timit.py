@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from asr_kd.data.folders import files_below
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError
 from asr_kd.lang.phones import SILENCE
@@ -109,7 +110,7 @@ def _link(root: Path, folder: Path) -> None:
         CorpusError: For a sentence that lacks one of its four files.
     """
     sentences: dict[Path, dict[str, Path]] = defaultdict(dict)
-    for path in sorted(root.rglob("*")):
+    for path in files_below(root):
         parts = [part.upper() for part in path.relative_to(root).parts]
         # Packed anew, TIMIT has SX1.WAV.wav beside SX1.WAV.
         is_copy = Path(path.stem).suffix.upper() in _KINDS

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from asr_kd.data.audio import audio_info
+from asr_kd.data.folders import files_below
 from asr_kd.data.kaldi_dir import read_kaldi_dir
 from asr_kd.data.manifest import Utterance, read_manifest
 from asr_kd.errors import ManifestError
@@ -47,7 +48,7 @@ def read_audio_folder(folder: Path) -> list[Utterance]:
         ManifestError: For audio without a transcript, a transcript without audio, an empty or doubled one.
         AudioError: For audio that is unreadable.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = [path for path in files_below(folder) if not path.name.startswith(".")]
     recordings = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
     if not recordings:
         raise ManifestError(
