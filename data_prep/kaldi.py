@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from asr_kd.data.kaldi_dir import read_kaldi_dir
+from asr_kd.data.kaldi_dir import read_kaldi_dir, speaker_table
 from asr_kd.data.kaldi_pipes import PipeReader
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError, LexiconError
@@ -19,7 +19,7 @@ _LEXICON_PLACES = ("local/dict", "dict", "local/dict_nosp", "lang", "lang_nosp")
 _DICT_FILES = ("lexicon.txt", "lexiconp.txt", "lexiconp_silprob.txt")
 _LANG_FILE = "phones/align_lexicon.txt"
 _OPTIONAL_SILENCE, _BOUNDARIES = "optional_silence.txt", "word_boundary.txt"
-_TABLES = ("wav.scp", "text", "utt2spk", "segments")
+_TABLES = ("wav.scp", "text", "segments")
 _POSITION = re.compile(r"_[BIES]$")
 
 
@@ -27,7 +27,7 @@ class Options(CorpusOptions):
     """Options of a Kaldi corpus; folders are below the corpus folder unless they are absolute.
 
     Attributes:
-        train: Data directory: ``wav.scp``, ``text``, perhaps ``utt2spk`` and ``segments``.
+        train: Data directory: ``wav.scp``, ``text``, perhaps ``utt2spk`` (or ``spk2utt``) and ``segments``.
         dev: Another one, for tuning.
         test: Another one, scored once.
         transfer: One more, perhaps without ``text``, for the student's soft targets alone.
@@ -55,6 +55,7 @@ class Options(CorpusOptions):
         """Return the tables of the data directories, and the lexicon with what is read beside it."""
         names = (self.train, self.dev, self.test, *((self.transfer,) if self.transfer else ()))
         tables = [corpus / name / table for name in names for table in _TABLES]
+        tables += [speaker_table(corpus / name) for name in names]
         try:
             lexicon = find_lexicon(corpus, self.lexicon)
         except LexiconError:

@@ -1,4 +1,4 @@
-"""Read a Kaldi-style data directory: wav.scp, and text, utt2spk and segments where they exist."""
+"""Read a Kaldi-style data directory: wav.scp, and text, utt2spk or spk2utt and segments where they exist."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from asr_kd.errors import ManifestError
 
 # A segment may end this many seconds behind its recording (Kaldi's extract-segments --max-overshoot).
 _MAX_OVERSHOOT = 0.5
+
+_UTT2SPK, _SPK2UTT = "utt2spk", "spk2utt"
 
 RunPipe = Callable[[str, str, str], Path]
 """From recording_id, command and its place to the file with the command's audio."""
@@ -37,7 +39,7 @@ def read_kaldi_dir(
 
     Args:
         folder: Holds ``wav.scp``; without ``text`` every utterance is untranscribed, without
-            ``utt2spk`` every utterance is a speaker of its own.
+            ``utt2spk`` and ``spk2utt`` every utterance is a speaker of its own.
         root: What relative paths of ``wav.scp`` start from; when None the first that has the file of
             the data directory, the two above it and the current directory.
         allow_untranscribed: Take utterances that ``text`` lacks without their words.
@@ -56,7 +58,7 @@ def read_kaldi_dir(
     recordings = _recordings(folder, root, run_pipe)
     segments = _segments(folder, recordings)
     texts = _table(folder / "text") if (folder / "text").is_file() else None
-    speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
+    speakers = _speakers(folder)
     if texts is not None:
         _check_same(segments, texts, folder, allow_untranscribed)
     if speakers:
@@ -79,6 +81,12 @@ def read_kaldi_dir(
     return utterances
 
 
+def speaker_table(folder: Path) -> Path:
+    """Return the table that tells who speaks: ``utt2spk``, or ``spk2utt`` where there is that one alone."""
+    tables = [folder / name for name in (_UTT2SPK, _SPK2UTT)]
+    return next((table for table in tables if table.is_file()), tables[0])
+
+
 def read_table(path: Path) -> dict[str, str]:
     """Read a Kaldi text table: a key, blanks, and the rest of the line.
 
@@ -86,6 +94,25 @@ def read_table(path: Path) -> dict[str, str]:
         ManifestError: For a missing file, a line without a value or a doubled key, with its number.
     """
     return {key: entry.value for key, entry in _table(path).items()}
+
+
+def _speakers(folder: Path) -> dict[str, _Entry]:
+    """Return who says each utterance; nothing where no table tells."""
+    path = speaker_table(folder)
+    if not path.is_file():
+        return {}
+    table = _table(path)
+    if path.name == _UTT2SPK:
+        return table
+    speakers: dict[str, _Entry] = {}
+    for speaker, entry in table.items():
+        for utt_id in entry.value.split():
+            if utt_id in speakers:
+                raise ManifestError(
+                    f'"{utt_id}" is there twice', where=entry.where, got=f"also in {speakers[utt_id].where}"
+                )
+            speakers[utt_id] = _Entry(speaker, entry.where)
+    return speakers
 
 
 def _table(path: Path) -> dict[str, _Entry]:
@@ -244,7 +271,7 @@ def _check_speakers(
 ) -> None:
     without = [utt_id for utt_id in segments if utt_id not in speakers]
     if without:
-        raise ManifestError(f"{_count(without)} without a speaker", where=folder / "utt2spk")
+        raise ManifestError(f"{_count(without)} without a speaker", where=speaker_table(folder))
 
 
 def _count(utt_ids: Sequence[str]) -> str:
