@@ -67,7 +67,7 @@ def read_ctm(
         names: From what stands for a phone to its name.
 
     Raises:
-        AlignmentError: For a missing file or a malformed line, with its number.
+        AlignmentError: For a missing file, one that is not UTF-8, or a malformed line, with its number.
     """
     for utt_id, lines in itertools.groupby(_ctm_lines(path), key=lambda line: line[1].recording):
         if utt_id in wanted:
@@ -81,7 +81,7 @@ def read_ctm(
 def _ctm_lines(path: Path) -> Iterator[tuple[str, CtmLine]]:
     if not path.is_file():
         raise AlignmentError("no such CTM file", where=path, hint="mend align.imported.path")
-    with path.open(encoding="utf-8") as stream:
+    with _refuse_other_encodings(path), path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             if is_ctm_comment(line):
                 continue
@@ -94,6 +94,21 @@ def _ctm_lines(path: Path) -> Iterator[tuple[str, CtmLine]]:
                     got=line.strip()[:60],
                 )
             yield f"{path}:{number}", row
+
+
+@contextmanager
+def _refuse_other_encodings(path: Path) -> Iterator[None]:
+    """Name the file whose bytes are no UTF-8.
+
+    Raises:
+        AlignmentError: In place of a ``UnicodeDecodeError``.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise AlignmentError(
+            f"not UTF-8 text ({error.reason})", where=path, hint="convert it, with iconv for example"
+        ) from None
 
 
 def read_textgrids(folder: Path, wanted: Collection[str], tier: str) -> Iterator[FileAlignment]:
@@ -207,13 +222,15 @@ def read_phone_symbols(path: Path) -> Callable[[str], str]:
     """Return the names of phone numbers as ``phones.txt`` has them: lines ``NAME NUMBER``.
 
     Raises:
-        AlignmentError: For a missing file or a malformed line, with its number; when the returned function is
-            called with another number.
+        AlignmentError: For a missing file, one that is not UTF-8, or a malformed line, with its number; when
+            the returned function is called with another number.
     """
     if not path.is_file():
         raise AlignmentError("no such table of phones", where=path, hint="mend align.imported.phones")
+    with _refuse_other_encodings(path):
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     symbols: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         fields = line.split()
         if len(fields) != 2 or not fields[1].isdecimal():
             raise AlignmentError(
