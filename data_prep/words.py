@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,19 +19,43 @@ Case = Literal["lower", "upper", "as_is"]
 CHARACTERS = "characters"
 """Stands for a lexicon that spells each word."""
 
+# What people type for an apostrophe: quotes, prime, accents without a letter, the wide form.
+_APOSTROPHES = "\u2018\u2019\u201b\u2032\u0060\u00b4\uff07"
+# Hyphens that are no ASCII; dashes stand between words.
+_HYPHENS = "\u2010\u2011"
+_TYPED_ALIKE = str.maketrans(dict.fromkeys(_APOSTROPHES, "'") | dict.fromkeys(_HYPHENS, "-"))
+# Within words, beside letters: also the dot of Catalan, geresh and gershayim of Hebrew.
+_INSIDE = "'-\u00b7\u05f3\u05f4"
+# Combining marks that say how to draw what is before them: the grapheme joiner and variation selectors.
+_DRAWING_MARK = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_ZERO_WIDTH_SPACE = "\u200b"  # Unicode's category calls it a format character; in Khmer it parts words.
+
 
 def plain_words(text: str, case: Case) -> str:
     """Return the words of a text, separated by blanks.
 
-    Letters, digits and combining marks make words, and apostrophes and hyphens inside them.
+    Letters, digits and combining marks make words, and apostrophes, hyphens and such marks inside them.
     """
     if case == "as_is":
         return " ".join(text.split())
-    text = unicodedata.normalize("NFC", text).replace("\u2019", "'")
+    text = one_spelling(text)
     text = text.lower() if case == "lower" else text.upper()
-    spaced = "".join(char if is_letter(char) or char in "'-" else " " for char in text)
-    words = (word.strip("'-") for word in spaced.split())
+    spaced = "".join(char if is_letter(char) or char in _INSIDE else " " for char in text)
+    words = (word.strip(_INSIDE) for word in spaced.split())
     return " ".join(word for word in words if word)
+
+
+def one_spelling(text: str) -> str:
+    """Return a text in which words that are typed or drawn in different ways are equal.
+
+    It is composed (NFC); apostrophes and hyphens are those of ASCII. Format characters and drawing marks go,
+    soft hyphens and the joiners of Persian and Hindi among them: they have no sound, few people type them
+    in every place, and a word would be two with one pronunciation. So does Unicode's order of words.
+
+    Source: Unicode Technical Standard 10, default ignorable characters.
+    """
+    heard = (char for char in text if unicodedata.category(char) != "Cf" or char == _ZERO_WIDTH_SPACE)
+    return unicodedata.normalize("NFC", _DRAWING_MARK.sub("", "".join(heard))).translate(_TYPED_ALIKE)
 
 
 def with_plain_words(
@@ -65,7 +90,11 @@ def lexicon_of(
     words = {word for rows in splits.values() for row in rows for word in row.words}
     if given != CHARACTERS:
         read = read_pronunciations(folder / given, strip_stress=strip_stress)
-        # Texts whose punctuation was taken off are composed (NFC), which files of words need not be.
-        composed = ((unicodedata.normalize("NFC", word), phones) for word, phones in read)
-        return [new if new[0] in words else old for old, new in zip(read, composed, strict=True)]
+        return [(spelling, phones) for word, phones in read for spelling in _as_in_texts(word, words)]
     return character_lexicon(words, str(folder))
+
+
+def _as_in_texts(word: str, words: Container[str]) -> list[str]:
+    """Return a word of a file as the texts spell it, which is not always how the file does."""
+    spellings = dict.fromkeys((word, unicodedata.normalize("NFC", word), one_spelling(word)))
+    return [spelling for spelling in spellings if spelling in words] or [word]
