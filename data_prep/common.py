@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,18 @@ from pydantic import BaseModel, ConfigDict
 
 from asr_kd.atomic import write_json, write_text
 from asr_kd.data.audio import audio_info
-from asr_kd.data.manifest import SPLITS, Utterance, write_manifest
+from asr_kd.data.manifest import LEARNT_SPLITS, SPLITS, Utterance, write_manifest
 from asr_kd.errors import CorpusError
 from asr_kd.fingerprint import file_sha256
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, write_word_classes
 
 Pronunciation = tuple[str, tuple[str, ...]]
 """A word and its phones."""
+
+_MAY_SHARE = (
+    "leave the speaker out of one of them, or, where test may hold voices that were heard in training, "
+    "--set corpus.options.speakers_disjoint=false"
+)
 
 
 class CorpusOptions(BaseModel):
@@ -83,13 +88,16 @@ def write_corpus(
     Words of train that the lexicon lacks are the prepare stage's business.
 
     Raises:
-        CorpusError: For an empty split, an utt_id or (where promised) a speaker in two splits.
+        CorpusError: For an empty split, an utt_id or (where promised) a speaker in two splits, but for one of
+            train that is heard in transfer too.
     """
     _check_splits(name, splits)
     check_disjoint({split: [row.utt_id for row in rows] for split, rows in splits.items()}, "utt_id", name)
     if speakers_disjoint:
         speakers = {split: [row.speaker for row in rows] for split, rows in splits.items()}
-        check_disjoint(speakers, "speaker", name)
+        # Those of train may say more that nobody transcribed: a student that hears it has heard them anyway.
+        hint = _MAY_SHARE if hasattr(options, "speakers_disjoint") else None
+        check_disjoint(speakers, "speaker", name, may_share=LEARNT_SPLITS, hint=hint)
     pronunciations = list(dict.fromkeys(sorted(lexicon)))
     summary: dict[str, Any] = {
         "name": name,
@@ -130,8 +138,22 @@ def describe_audio(
     )
 
 
-def check_disjoint(groups: Mapping[str, Iterable[str]], what: str, where: str) -> None:
+def check_disjoint(
+    groups: Mapping[str, Iterable[str]],
+    what: str,
+    where: str,
+    *,
+    may_share: Collection[str] = (),
+    hint: str | None = None,
+) -> None:
     """Refuse a value that stands in two splits.
+
+    Args:
+        groups: The values of each split.
+        what: They are.
+        where: Named in the error.
+        may_share: Splits that may have values in common with one another.
+        hint: For the error.
 
     Raises:
         CorpusError: Naming the value and both splits.
@@ -139,12 +161,13 @@ def check_disjoint(groups: Mapping[str, Iterable[str]], what: str, where: str) -
     seen: dict[str, str] = {}
     for split, values in groups.items():
         for value in sorted(set(values)):
-            if value in seen:
+            if value in seen and not {seen[value], split} <= set(may_share):
                 raise CorpusError(
                     f'{what} "{value}" is in two splits',
                     where=where,
                     expected=f"each {what} in one split",
                     got=f"{seen[value]} and {split}",
+                    hint=hint,
                 )
             seen[value] = split
 

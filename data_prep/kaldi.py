@@ -38,7 +38,7 @@ class Options(CorpusOptions):
         root: What relative paths and commands of ``wav.scp`` start from. By default paths start from the data
             directory or one of the two above it, commands from the folder that holds the corpus folder
             (Kaldi's ``s5`` where the corpus folder is ``s5/data``).
-        speakers_disjoint: Refuse a speaker in two splits.
+        speakers_disjoint: Refuse a speaker in two splits; those of train may be in transfer too.
     """
 
     train: str = "train"

@@ -23,7 +23,7 @@ class Options(CorpusOptions):
         case: Of the words; ``lower`` and ``upper`` take punctuation off, ``as_is`` leaves the text alone.
         lexicon: ``characters``, or a lexicon file, below the corpus folder unless it is absolute.
         strip_stress: Take the digits off the ends of the file's phones.
-        speakers_disjoint: Refuse a speaker in two splits.
+        speakers_disjoint: Refuse a speaker in two splits; those of train may be in transfer too.
     """
 
     prefix: str = ""
