@@ -42,7 +42,7 @@ def read_kaldi_dir(
             ``utt2spk`` and ``spk2utt`` every utterance is a speaker of its own.
         root: What relative paths of ``wav.scp`` start from; when None the first that has the file of
             the data directory, the two above it and the current directory.
-        allow_untranscribed: Take utterances that ``text`` lacks without their words.
+        allow_untranscribed: Take utterances that ``text`` lacks, or has without words, as untranscribed.
         run_pipe: Runs the commands of ``wav.scp`` (:class:`asr_kd.data.kaldi_pipes.PipeReader`); without
             it they are refused.
 
@@ -57,7 +57,8 @@ def read_kaldi_dir(
         raise ManifestError("not a Kaldi data directory", where=folder, expected="a file wav.scp in it")
     recordings = _recordings(folder, root, run_pipe)
     segments = _segments(folder, recordings)
-    texts = _table(folder / "text") if (folder / "text").is_file() else None
+    text = folder / "text"
+    texts = _table(text, values_needed=not allow_untranscribed) if text.is_file() else None
     speakers = _speakers(folder)
     if texts is not None:
         _check_same(segments, texts, folder, allow_untranscribed)
@@ -65,7 +66,7 @@ def read_kaldi_dir(
         _check_speakers(segments, speakers, folder)
     utterances = []
     for utt_id, (path, info, start, num_samples) in sorted(segments.items()):
-        text = texts.get(utt_id) if texts is not None else None
+        words = texts[utt_id].value.split() if texts is not None and utt_id in texts else []
         speaker = speakers[utt_id].value if speakers else utt_id
         utterances.append(
             Utterance(
@@ -74,7 +75,7 @@ def read_kaldi_dir(
                 audio=str(path),
                 num_samples=num_samples,
                 sampling_rate=info.sampling_rate,
-                text=None if text is None else " ".join(text.value.split()),
+                text=" ".join(words) or None,
                 start_sample=start,
             )
         )
@@ -115,18 +116,18 @@ def _speakers(folder: Path) -> dict[str, _Entry]:
     return speakers
 
 
-def _table(path: Path) -> dict[str, _Entry]:
+def _table(path: Path, *, values_needed: bool = True) -> dict[str, _Entry]:
     table: dict[str, _Entry] = {}
     for number, line in _lines(path):
         where = f"{path}:{number}"
         key, *rest = line.split(maxsplit=1)
-        if not rest:
+        if values_needed and not rest:
             what = "an empty transcript" if path.name == "text" else "no value"
             raise ManifestError(f'"{key}" has {what}', where=where, expected="a key and a value")
         if key in table:
             raise ManifestError(f'"{key}" is there twice', where=where, got=f"also in {table[key].where}")
-        table[key] = _Entry(rest[0].strip(), where)
-    if not table:
+        table[key] = _Entry("".join(rest).strip(), where)
+    if values_needed and not table:
         raise ManifestError("the file is empty", where=path)
     return table
 
