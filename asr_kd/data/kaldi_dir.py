@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from asr_kd.errors import ManifestError
 
 # A segment may end this many seconds behind its recording (Kaldi's extract-segments --max-overshoot).
 _MAX_OVERSHOOT = 0.5
+
+# A file and the byte where the recording starts, perhaps with a range of it.
+_IN_ARCHIVE = re.compile(r"[^/]:[0-9]+(\[[0-9:,]*\])?$")
 
 _UTT2SPK, _SPK2UTT = "utt2spk", "spk2utt"
 
@@ -48,7 +52,8 @@ def read_kaldi_dir(
 
     Raises:
         ManifestError: For a malformed line (with its number), a command in ``wav.scp`` that is
-            not to be run, a doubled key, and utterances that one file has and the other lacks.
+            not to be run, a place in an archive, a doubled key, and utterances that one file has and the
+            other lacks.
         AudioError: For audio that is missing or unreadable.
 
     Source: Kaldi, "Data preparation"; extract-segments.cc for the ends of segments.
@@ -174,6 +179,15 @@ def _piped(recording_id: str, entry: _Entry, run_pipe: RunPipe | None) -> Path:
 def _existing(recording_id: str, entry: _Entry, roots: Sequence[Path]) -> Path:
     candidates = [(base / entry.value).absolute() for base in roots]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None and _IN_ARCHIVE.search(entry.value):
+        raise ManifestError(
+            f'audio of "{recording_id}" is in a Kaldi archive, and archives are not read',
+            where=entry.where,
+            expected="the path of an audio file",
+            got=entry.value,
+            hint="write each recording to a file of its own (wav-copy scp:wav.scp scp:files.scp, where "
+            "files.scp names a file for each) and take files.scp as wav.scp",
+        )
     if path is None:
         raise ManifestError(
             f'audio of "{recording_id}" is missing',
