@@ -60,8 +60,12 @@ class PhoneSet:
         """Id of the silence phone."""
         return 1
 
-    def phone_id(self, phone: str) -> int:
+    def phone_id(self, phone: str, *, hint: str = "add it there or fix the lexicon entry") -> int:
         """Return the id of a phone, 1 or more.
+
+        Args:
+            phone: Its name.
+            hint: What to do when it is not in the set.
 
         Raises:
             LexiconError: When the phone is not in the set.
@@ -71,7 +75,7 @@ class PhoneSet:
             raise LexiconError(
                 f'phone "{phone}" is not in the phone set',
                 expected=f"one of {names}",
-                hint="add it there or fix the lexicon entry",
+                hint=hint,
             )
         return self._ids[phone]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from asr_kd.errors import did_you_mean
 from asr_kd.lang.phones import PhoneSet
 from asr_kd.lang.tree import SenoneTree
 from asr_kd.lang.triphone_tree import Split, TriphoneTree
@@ -57,7 +58,8 @@ def phone_branches(tree: SenoneTree, phone: str, num_frames: Sequence[int]) -> l
         LexiconError: When the tree has no such phone.
     """
     phone_set: PhoneSet = tree.phone_set
-    phone_id = phone_set.phone_id(phone)
+    hint = did_you_mean(phone, phone_set.phones) or "give one of them, in upper and lower case as it is there"
+    phone_id = phone_set.phone_id(phone, hint=hint)
     states = range(tree.topology.states_of(phone_id == phone_set.silence_id))
     if isinstance(tree, TriphoneTree):
         return [_branch(tree, tree.root(phone_id, state), num_frames) for state in states]
