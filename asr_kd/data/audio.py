@@ -253,8 +253,8 @@ def _read(sound: soundfile.SoundFile, start: int, num_samples: int) -> NDArray[n
 
 def _place_to_seek(sound: soundfile.SoundFile, start: int) -> int:
     """Return the last sample up to ``start`` that libsndfile's seek is sure to meet."""
-    # Of GSM 6.10, in whatever container, it refuses to seek at all.
-    if sound.format in ("MP3", "MPEG") or sound.subtype == "GSM610":
+    # It refuses to seek in some codings of WAV: ADPCM of NMS and G.721 says so, GSM 6.10 does not.
+    if sound.format in ("MP3", "MPEG") or sound.subtype == "GSM610" or not sound.seekable():
         return 0
     if sound.format == "OGG" and sound.subtype == "VORBIS":
         # In the last page, whose last block the audio does not fill, it lands some milliseconds late.
