@@ -16,9 +16,7 @@ from asr_kd.data.manifest import LEARNT_SPLITS, SPLITS, Utterance, write_manifes
 from asr_kd.errors import CorpusError
 from asr_kd.fingerprint import file_sha256
 from asr_kd.score.word_classes import SCORE_WORDS_FILE, write_word_classes
-
-Pronunciation = tuple[str, tuple[str, ...]]
-"""A word and its phones."""
+from data_prep.pronunciations import Pronunciation, check_rows
 
 _MAY_SHARE = (
     "leave the speaker out of one of them, or, where test may hold voices that were heard in training, "
@@ -90,6 +88,7 @@ def write_corpus(
     Raises:
         CorpusError: For an empty split, an utt_id or (where promised) a speaker in two splits, but for one of
             train that is heard in transfer too.
+        LexiconError: For comments, probabilities and marks of variants that became words and phones.
     """
     _check_splits(name, splits)
     check_disjoint({split: [row.utt_id for row in rows] for split, rows in splits.items()}, "utt_id", name)
@@ -99,6 +98,7 @@ def write_corpus(
         hint = _MAY_SHARE if hasattr(options, "speakers_disjoint") else None
         check_disjoint(speakers, "speaker", name, may_share=LEARNT_SPLITS, hint=hint)
     pronunciations = list(dict.fromkeys(sorted(lexicon)))
+    check_rows(pronunciations, {word for rows in splits.values() for row in rows for word in row.words}, name)
     summary: dict[str, Any] = {
         "name": name,
         "source": source,

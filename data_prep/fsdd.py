@@ -18,8 +18,9 @@ from asr_kd.data.audio import Audio, load_audio, write_audio
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import ConfigError, CorpusError
 from asr_kd.progress import track
-from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, describe_audio, write_corpus
+from data_prep.common import CorpusOptions, PreparedCorpus, describe_audio, write_corpus
 from data_prep.download import Archive, fetch
+from data_prep.pronunciations import Pronunciation
 
 # GitHub makes this archive anew and states no checksum: the names of a download's recordings are checked.
 ARCHIVE = Archive(

@@ -12,8 +12,9 @@ from asr_kd.data.manifest import Utterance
 from asr_kd.errors import CorpusError, LexiconError
 from asr_kd.lang.phones import SILENCE
 from asr_kd.progress import say
-from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, write_corpus
+from data_prep.common import CorpusOptions, PreparedCorpus, write_corpus
 from data_prep.lexicons import read_pronunciations, without_stress
+from data_prep.pronunciations import Pronunciation
 
 _LEXICON_PLACES = ("local/dict", "dict", "local/dict_nosp", "lang", "lang_nosp")
 _DICT_FILES = ("lexicon.txt", "lexiconp.txt", "lexiconp_silprob.txt")

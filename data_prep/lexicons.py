@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from asr_kd.errors import LexiconError
-from data_prep.common import Pronunciation
+from data_prep.pronunciations import (
+    NUM_PROBABILITIES,
+    Pronunciation,
+    is_comment,
+    stray_among,
+    without_variant_mark,
+)
 
-# Columns between word and phones: probabilities in Kaldi's lexiconp files.
-_NUM_PROBABILITIES = {"lexiconp.txt": 1, "lexiconp_silprob.txt": 4}
 _STRESS = re.compile(r"(?<=.)[0-9]+$")
-# What CMUdict has beside words and phones.
-_COMMENT_LINE, _COMMENT = ";;;", "#"
-_VARIANT = re.compile(r"(?<=.)\([0-9]+\)$")
-_DECIMAL = re.compile(r"[0-9]*\.[0-9]+(e[-+]?[0-9]+)?")
 
 
 def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronunciation]:
@@ -36,13 +36,13 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
     if not path.is_file():
         raise LexiconError("no such lexicon", where=path, expected="lines of WORD PHONE PHONE ...")
     pronunciations: list[Pronunciation] = []
-    num_probabilities = _NUM_PROBABILITIES.get(path.name, 0)
+    num_probabilities = NUM_PROBABILITIES.get(path.name, 0)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise LexiconError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
     for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith(_COMMENT_LINE):
+        if not line.strip() or is_comment(line):
             continue
         word, *fields = line.split()
         where = f"{path}:{number}"
@@ -53,7 +53,7 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
         _check_phones(phones, where)
         if strip_stress:
             phones = [without_stress(phone) for phone in phones]
-        pronunciations.append((_VARIANT.sub("", word), tuple(phones)))
+        pronunciations.append((without_variant_mark(word), tuple(phones)))
     if not pronunciations:
         raise LexiconError("the lexicon is empty", where=path, expected="lines of WORD PHONE PHONE ...")
     return list(dict.fromkeys(pronunciations))
@@ -79,23 +79,9 @@ def _check_probabilities(fields: Sequence[str], count: int, where: str) -> None:
 
 
 def _check_phones(phones: Sequence[str], where: str) -> None:
-    """Refuse what would become phones of all nets without being any."""
-    if _COMMENT in phones:
+    if stray := stray_among(phones):
         raise LexiconError(
-            "a comment among the phones",
-            where=where,
-            expected="WORD PHONE PHONE ...",
-            got=" ".join(phones[phones.index(_COMMENT) :]),
-            hint=f'take off what follows "{_COMMENT}" in each line',
-        )
-    if number := next(filter(_DECIMAL.fullmatch, phones), None):
-        named = " or ".join(f"{name} ({count})" for name, count in _NUM_PROBABILITIES.items())
-        raise LexiconError(
-            "a number among the phones, as of a lexicon with probabilities",
-            where=where,
-            expected="WORD PHONE PHONE ...",
-            got=number,
-            hint=f"name the file by how many probabilities each word has, {named}, or take them off",
+            stray.what, where=where, expected="WORD PHONE PHONE ...", got=stray.got, hint=stray.hint
         )
 
 

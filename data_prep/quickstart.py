@@ -12,8 +12,9 @@ from pydantic import Field
 
 from asr_kd.atomic import write_text
 from asr_kd.errors import ConfigError, CorpusError
-from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, describe_audio, write_corpus
+from data_prep.common import CorpusOptions, PreparedCorpus, describe_audio, write_corpus
 from data_prep.noise import NOISE_TYPES
+from data_prep.pronunciations import Pronunciation
 from data_prep.quickstart_sentences import draw_sentences, said_first, vocabulary
 from data_prep.synthesis import PHONES_FILE, Prompt, SpokenPhones, SynthesisSpec, synthesise
 

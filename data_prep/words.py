@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from asr_kd.data.manifest import Utterance
-from data_prep.common import Pronunciation
 from data_prep.lexicons import character_lexicon, is_letter, read_pronunciations
+from data_prep.pronunciations import Pronunciation
 
 Case = Literal["lower", "upper", "as_is"]
 """``lower`` and ``upper`` drop punctuation too; ``as_is`` leaves the text alone."""

@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from asr_kd.errors import ConfigError, CorpusError
-from data_prep.common import CorpusOptions, PreparedCorpus, Pronunciation, describe_audio, write_corpus
+from data_prep.common import CorpusOptions, PreparedCorpus, describe_audio, write_corpus
 from data_prep.download import Archive, fetch
+from data_prep.pronunciations import Pronunciation
 
 # The checksum is the one that torchaudio ships with its YESNO data set.
 ARCHIVE = Archive(
