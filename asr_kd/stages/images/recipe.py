@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from asr_kd.am.registry import ArchitectureConfig, check_options
-from asr_kd.report.results import Provenance
+from asr_kd.report.results import TEACHER, Provenance
 from asr_kd.stages.base import Settings, Stage
 from asr_kd.stages.images.corpus import ImageCorpusConfig, ImagePrepareStage
 from asr_kd.stages.images.ensemble import ImageEnsembleConfig, ImageEnsembleStage
@@ -71,6 +71,8 @@ class ImageRecipe(Settings):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two students are named {doubled[0]}")
+        if TEACHER in names:
+            raise ValueError(f"a student is named {TEACHER}, as the teachers' models and row are")
         for student in self.all_students():
             if student.views > self.ensemble.views:
                 raise ValueError(

@@ -17,7 +17,7 @@ from asr_kd.data.images import pixel_values
 from asr_kd.distill.ensemble import ensemble_log_posteriors
 from asr_kd.progress import track
 from asr_kd.report.error_results import ErrorResults, ErrorRow, write_error_results
-from asr_kd.report.results import Provenance
+from asr_kd.report.results import TEACHER, Provenance
 from asr_kd.stages.base import Settings, Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
 from asr_kd.stages.images.ensemble import ImageEnsembleConfig
@@ -97,7 +97,7 @@ class ImageScoreStage(Stage):
         logits = [scored.logits(work, name) for name in nets]
         seeds = tuple(net.seed for net in nets.values())
         errors = tuple(scored.errors(each) for each in logits)
-        rows = [ErrorRow(system="teacher", seeds=seeds, errors=errors, paper=self.config.paper_teacher)]
+        rows = [ErrorRow(system=TEACHER, seeds=seeds, errors=errors, paper=self.config.paper_teacher)]
         used = self.ensemble.num_teachers
         if used > 1:
             averaged = ensemble_log_posteriors(logits[:used], 1.0, self.ensemble.averaging)
