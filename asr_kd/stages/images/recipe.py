@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from asr_kd.am.registry import ArchitectureConfig, check_options
 from asr_kd.report.results import TEACHER, Provenance
@@ -45,7 +45,7 @@ class ImageRecipe(Settings):
     ensemble: ImageEnsembleConfig = ImageEnsembleConfig()
     model: ArchitectureConfig = ArchitectureConfig()
     train: TrainConfig = TrainConfig()
-    count: int | None = None
+    count: int | None = Field(None, ge=1)
     students: tuple[ImageStudentConfig, ...] = ()
     grids: tuple[StudentGridConfig, ...] = ()
     score: ImageScoreConfig = ImageScoreConfig()
