@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from asr_kd.am.registry import ArchitectureConfig
+from asr_kd.errors import ConfigError
 from asr_kd.stages.base import Stage, WorkDir
 from asr_kd.stages.images.corpus import ImageCorpus
 from asr_kd.stages.images.ensemble import transfer_splits
@@ -124,6 +125,12 @@ class ImageStudentsStage(Stage):
         """Remove the models with their checkpoints."""
         discard_models(work, self._names())
 
+    def check_corpus(self, work: WorkDir) -> None:
+        """Refuse classes that the corpus lacks, a transfer set without any, and a bias that all share."""
+        num_classes = ImageCorpus.open(work).num_classes
+        for student in self.students:
+            _check_classes(student, num_classes)
+
     def _names(self) -> list[str]:
         return [student.model_name(index) for student in self.students for index in range(student.count)]
 
@@ -145,3 +152,21 @@ class ImageStudentsStage(Stage):
                 folders = (work.models / name, work.training / name)
                 plans.append(StudentPlan(work.shards, student, net, *folders, expected, splits))
         return {"models": len(train_students(plans))}
+
+
+def _check_classes(student: ImageStudentConfig, num_classes: int) -> None:
+    where = f"student {student.name}"
+    for setting in ("only", "without", "correct"):
+        unknown = sorted(set(getattr(student, setting)) - set(range(num_classes)))
+        if unknown:
+            raise ConfigError(
+                f"{setting} names classes that the corpus lacks",
+                where=where,
+                expected=f"some of 0 to {num_classes - 1}",
+                got=", ".join(map(str, unknown)),
+            )
+    for setting in ("without", "correct"):
+        if len(set(getattr(student, setting))) == num_classes:
+            raise ConfigError(
+                f"{setting} names all classes", where=where, expected=f"at most {num_classes - 1} of them"
+            )
