@@ -15,6 +15,7 @@ from asr_kd.report.cells import TOO_FEW
 from asr_kd.score.significance import Bootstrap, RateCounts, difference, error_counts, mean_counts
 from asr_kd.score.text_files import check_writable_name, read_text_file, write_text_file
 from asr_kd.score.wer import score
+from asr_kd.score.words import compared_words
 from asr_kd.stages.base import WorkDir
 from asr_kd.stages.labels import alignment_fingerprint
 from asr_kd.stages.score import read_scores, speakers
@@ -85,7 +86,10 @@ def combine(
     hypotheses: Annotated[list[Path], typer.Argument(metavar="HYP HYP...", help="Of the same utterances.")],
     out: Annotated[Path, typer.Option("--out", help="Write the combined hypotheses here (.txt or .trn).")],
 ) -> None:
-    """Combine several systems' hypotheses word by word, each system with one vote."""
+    """Combine several systems' hypotheses word by word, each system with one vote.
+
+    Words are the same where `score` takes them to be: whichever way Unicode writes an accent.
+    """
     if len(hypotheses) < 2:
         raise ScoringError("one system cannot be combined", expected="two or more hypothesis files")
     check_writable_name(out)
@@ -96,7 +100,9 @@ def combine(
             raise ScoringError(
                 f"{len(different)} utterances are not in both", where=path, got=", ".join(different[:3])
             )
-    voted = {utt_id: " ".join(vote([texts[utt_id].split() for texts in systems])) for utt_id in systems[0]}
+    voted = {
+        utt_id: " ".join(vote([compared_words(texts[utt_id]) for texts in systems])) for utt_id in systems[0]
+    }
     write_text_file(out, voted)
 
 
