@@ -93,7 +93,7 @@ def _gain_cell(gain: GainKept | None) -> Cell:
 def parameters(count: int) -> str:
     """Return a number of parameters, to three digits."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= size:
+        if float(f"{count:.3g}") >= size:  # 999,700 is 1 M, not 1e+03 k
             return f"{count / size:.3g} {unit}"
     return str(count)
 
