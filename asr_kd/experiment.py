@@ -101,6 +101,9 @@ def open_pipeline(
     # Not where the recipe is read: its student may also learn from other shards (asr-kd train-student).
     if isinstance(recipe, Recipe):
         recipe.student.require(recipe.ensemble.stored(recipe.teachers.count))
+    else:
+        for student in recipe.all_students():
+            student.require(recipe.ensemble.stored(), f"student {student.name}")
     settings = recipe.model_dump(mode="json")
     facts = {"folder": str((search_path or Path()).resolve()), "recipe": settings}
     return Pipeline(build_stages(recipe, search_path, corpus, provenance), WorkDir(work), facts)

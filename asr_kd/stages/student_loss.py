@@ -96,18 +96,22 @@ class StudentConfig(Settings):
             )
         return chosen
 
-    def require(self, stored: StoredPosteriors) -> None:
+    def require(self, stored: StoredPosteriors, where: str = "student") -> None:
         """Refuse targets that cannot be had from what will be stored, before anything is trained for it.
+
+        Args:
+            stored: What will be stored.
+            where: Which student this is, for the message.
 
         Raises:
             ShardError: Naming the setting, with the reason.
         """
         if self.teachers is not None:
-            shares(stored, self.teachers, "student.teachers")
+            shares(stored, self.teachers, f"{where}.teachers")
         temperature = self.temperature or stored.temperature
-        retempering_power(stored, temperature, "student.temperature", apart=self.teachers is not None)
+        retempering_power(stored, temperature, f"{where}.temperature", apart=self.teachers is not None)
         if self.loss == "logit_matching":
-            require_logits(stored, "student.loss")
+            require_logits(stored, f"{where}.loss")
 
     @model_validator(mode="after")
     def _check_loss(self) -> StudentConfig:

@@ -18,6 +18,7 @@ from asr_kd.distill.ensemble import Averaging, ensemble_log_posteriors
 from asr_kd.distill.shard_header import HEADER_FILE, ShardSetFacts
 from asr_kd.distill.shard_writer import ShardSetWriter, begin_shard_set
 from asr_kd.distill.sparse import CodeConfig
+from asr_kd.distill.stored import StoredPosteriors
 from asr_kd.extraction import view_name
 from asr_kd.fingerprint import fingerprint
 from asr_kd.progress import track
@@ -49,6 +50,12 @@ class ImageEnsembleConfig(Settings):
     temperature: float = Field(20.0, gt=0)
     code: CodeConfig = Dense()
     shard_images: int = Field(20_000, ge=1)
+
+    def stored(self) -> StoredPosteriors:
+        """Return what will be stored of the teachers, as far as it is known before there are any."""
+        return StoredPosteriors(
+            self.averaging, None, self.num_teachers, self.temperature, self.code, keep_apart=False
+        )
 
 
 def class_split(label: int, view: int = 0) -> str:

@@ -49,6 +49,12 @@ class ImageStudentConfig(StudentConfig):
         return self
 
     @model_validator(mode="after")
+    def _check_passes(self) -> ImageStudentConfig:
+        if self.passes:
+            raise ValueError("passes: are over train and transfer, which transfer sets of images have not")
+        return self
+
+    @model_validator(mode="after")
     def _check_start(self) -> ImageStudentConfig:
         if self.start != "random":
             raise ValueError("start: teacher is for students of the teachers' size, which these are not")
