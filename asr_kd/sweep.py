@@ -97,7 +97,8 @@ def run_sweep(
 
     A new point starts with hard links to the folder that shares most finished stages with it: ``base`` or
     an earlier point, also one of another sweep. So grids over the student's settings train and label with the
-    teachers once.
+    teachers once. Folders of another corpus, or of one that was prepared otherwise, are not taken, and a
+    point's own is made anew.
 
     Args:
         points: The combinations.
@@ -118,6 +119,9 @@ def run_sweep(
     for number, point in enumerate(points, start=1):
         place = folder / point.folder_name(overrides)
         say(f"sweep: point {number} of {len(points)}: {place}")
+        if place.is_dir() and _has_another_corpus(open_pipeline(point.overrides, place)):
+            say("sweep: made anew, for its corpus or how it is prepared has changed")
+            shutil.rmtree(place)
         if not place.is_dir():
             _share_stages(point, open_pipeline, [base, *sorted(folder.glob("[!.]*"))], place)
         pipeline = open_pipeline(point.overrides, place)
@@ -155,10 +159,13 @@ def _share_stages(
     point: GridPoint, open_pipeline: OpenPipeline, finished: Iterable[Path], place: Path
 ) -> None:
     """Link the folder with the most stages that the point would not run again."""
+    pipelines = {
+        source: open_pipeline(point.overrides, source) for source in finished if (source / "stages").is_dir()
+    }
     shared = {
-        source: sum(status.state is State.DONE for status in open_pipeline(point.overrides, source).status())
-        for source in finished
-        if (source / "stages").is_dir()
+        source: sum(status.state is State.DONE for status in pipeline.status())
+        for source, pipeline in pipelines.items()
+        if not _has_another_corpus(pipeline)
     }
     best = max(shared, key=lambda source: shared[source], default=None)
     if best is None or shared[best] == 0:
@@ -166,6 +173,15 @@ def _share_stages(
     say(f"sweep: shares {shared[best]} finished stages of {best}")
     with atomic_dir(place) as temporary:
         shutil.copytree(best, temporary, ignore=_NOT_SHARED, copy_function=_link, dirs_exist_ok=True)
+
+
+def _has_another_corpus(pipeline: Pipeline) -> bool:
+    """Return whether a work folder's corpus is not as the pipeline would prepare it.
+
+    Nothing of such a folder can be kept: nets are found again by what they learnt, whatever dev chose their
+    epoch, and shards that are finished are taken for those of the same dev.
+    """
+    return any(status.state is State.STALE for status in pipeline.status() if not status.stage.needs)
 
 
 def _link(source: str, target: str) -> None:
