@@ -158,7 +158,7 @@ def train_student_command(
     ],
     profile: ProfileOption = "default",
     overrides: SetOption = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's.")] = None,
     start: Annotated[
         Path | None,
         typer.Option("--start", metavar="MODEL", help="Model directory whose weights it begins with."),

@@ -70,7 +70,7 @@ class TeachersConfig(Settings):
     """
 
     count: int = Field(5, ge=1)
-    seed: int = 1
+    seed: int = Field(1, ge=0)
     variants: tuple[TeacherVariant, ...] = ()
     folds: Folds | None = None
 
@@ -96,7 +96,7 @@ class BaselineConfig(Settings):
     """
 
     count: int = Field(5, ge=1)
-    seed: int = 1
+    seed: int = Field(1, ge=0)
     model: ModelChanges | None = None
     train: TrainChanges | None = None
     data_share: float = Field(1.0, gt=0, le=1)
@@ -116,7 +116,7 @@ class ControlConfig(Settings):
     """
 
     count: int = Field(1, ge=0)
-    seed: int = 51
+    seed: int = Field(51, ge=0)
     epochs: Annotated[int, Field(ge=1)] | None = unless(None)
 
 

@@ -60,7 +60,7 @@ class ScoreConfig(Settings):
     """
 
     num_resamples: int = Field(10_000, ge=100)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     level: float = Field(0.95, gt=0, lt=1)
 
 

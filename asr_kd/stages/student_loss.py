@@ -62,7 +62,7 @@ class StudentConfig(Settings):
     temperature: float | None = Field(None, gt=0)
     soft_weight: float = Field(1.0, ge=0)
     hard_weight: float = Field(0.5, ge=0)
-    seed: int = 101
+    seed: int = Field(101, ge=0)
     count: int = Field(1, ge=1)
     start: Literal["random", "teacher"] = unless("random")
     pool_frames: int = Field(4_000_000, ge=1)
