@@ -114,7 +114,7 @@ def run_sweep(
     """
     for point in points:
         _check(point, open_pipeline, folder)
-    known = read_points(folder / SWEEP_FILE)
+    read_points(folder / SWEEP_FILE)  # one that cannot be read is refused now
     rows: list[SweptPoint] = []
     for number, point in enumerate(points, start=1):
         place = folder / point.folder_name(overrides)
@@ -138,7 +138,8 @@ def run_sweep(
                 wer=wer,
             )
         )
-        write_points(folder / SWEEP_FILE, gathered(known, rows))
+        # As the file is now: another sweep of the recipe may have added points meanwhile.
+        write_points(folder / SWEEP_FILE, gathered(read_points(folder / SWEEP_FILE), rows[-1:]))
     return rows
 
 
