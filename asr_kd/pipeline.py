@@ -52,7 +52,8 @@ class Pipeline:
     Args:
         stages: In the order in which they run.
         work: The work folder.
-        facts: What ``run.json`` says about the recipe; written when stages run, not when they are looked at.
+        facts: What ``run.json`` says about the recipe; written when stages run, not when they are looked
+            at or refused.
     """
 
     def __init__(
@@ -112,12 +113,18 @@ class Pipeline:
         """
         selected = self.select(from_stage, to_stage)
         self._require_earlier(selected[0])
-        if self.facts is not None and not dry_run and distributed.is_first():
-            write_json(self.work.run_facts, self.facts)
         for stage in selected:
             # Ranks decide alike, though they see the work folder at different moments.
             if distributed.first_says(distributed.is_first() and self._prepare(stage, force, dry_run)):
+                self._keep_facts()
                 self._run_stage(stage, force)
+        if not dry_run:
+            self._keep_facts()
+
+    def _keep_facts(self) -> None:
+        """Write ``run.json``, once a stage runs or all are found done: a refused run changes nothing."""
+        if self.facts is not None and distributed.is_first():
+            write_json(self.work.run_facts, self.facts)
 
     def _prepare(self, stage: Stage, force: bool, dry_run: bool) -> bool:
         """Return whether a stage is to run now, cleared of what an earlier run left when it is forced."""
