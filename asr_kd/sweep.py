@@ -16,7 +16,7 @@ import yaml
 from asr_kd.am.checkpoint import WEIGHTS_FILE, read_card
 from asr_kd.atomic import atomic_dir
 from asr_kd.distill.teacher_gain import stored_accuracy
-from asr_kd.errors import ConfigError
+from asr_kd.errors import ConfigError, StageError
 from asr_kd.fingerprint import file_sha256, fingerprint
 from asr_kd.pipeline import Pipeline, State
 from asr_kd.progress import say
@@ -97,8 +97,7 @@ def run_sweep(
 
     A new point starts with hard links to the folder that shares most finished stages with it: ``base`` or
     an earlier point, also one of another sweep. So grids over the student's settings train and label with the
-    teachers once. Folders of another corpus, or of one that was prepared otherwise, are not taken, and a
-    point's own is made anew.
+    teachers once. Folders of another corpus, or of one that was prepared otherwise, are not taken.
 
     Args:
         points: The combinations.
@@ -111,17 +110,16 @@ def run_sweep(
 
     Raises:
         ConfigError: For a point with a wrong value, before the first one runs.
+        StageError: For a point whose folder has another corpus, then too.
     """
     for point in points:
         _check(point, open_pipeline, folder)
+        _refuse_another_corpus(open_pipeline(point.overrides, folder / point.folder_name(overrides)))
     read_points(folder / SWEEP_FILE)  # one that cannot be read is refused now
     rows: list[SweptPoint] = []
     for number, point in enumerate(points, start=1):
         place = folder / point.folder_name(overrides)
         say(f"sweep: point {number} of {len(points)}: {place}")
-        if place.is_dir() and _has_another_corpus(open_pipeline(point.overrides, place)):
-            say("sweep: made anew, for its corpus or how it is prepared has changed")
-            shutil.rmtree(place)
         if not place.is_dir():
             _share_stages(point, open_pipeline, [base, *sorted(folder.glob("[!.]*"))], place)
         pipeline = open_pipeline(point.overrides, place)
@@ -183,6 +181,15 @@ def _has_another_corpus(pipeline: Pipeline) -> bool:
     epoch, and shards that are finished are taken for those of the same dev.
     """
     return any(status.state is State.STALE for status in pipeline.status() if not status.stage.needs)
+
+
+def _refuse_another_corpus(pipeline: Pipeline) -> None:
+    if _has_another_corpus(pipeline):
+        raise StageError(
+            "the corpus of this point, or how it is prepared, is not the one of before",
+            where=pipeline.work.root,
+            hint="take another --work folder, or remove this one to make the point anew",
+        )
 
 
 def _link(source: str, target: str) -> None:

@@ -23,16 +23,20 @@ def base(tmp_path: Path) -> Path:
     return work
 
 
-def swept(base: Path, *overrides: str) -> tuple[int, bool]:
-    """Prepare the one point of a sweep; return the size of its dev, and whether it has the net."""
-    folder = base.parent / "sweep"
+def sweep(base: Path, *overrides: str) -> None:
+    """Prepare the one point of a sweep."""
 
     def open_point(point: Sequence[str], place: Path) -> Pipeline:
         return tones_pipeline(base.parent / "recipe", place, *FEW_TONES, *overrides, *point)
 
+    run_sweep(parse_grid(["student.hard_weight=0.5"]), open_point, base, base.parent / "sweep", "prepare")
+
+
+def swept(base: Path, *overrides: str) -> tuple[int, bool]:
+    """Prepare it; return the size of its dev, and whether it has the net."""
     with pytest.raises(StageError, match="run stage decode"):  # there is nothing to measure
-        run_sweep(parse_grid(["student.hard_weight=0.5"]), open_point, base, folder, "prepare")
-    (place,) = folder.glob("[!.]*")
+        sweep(base, *overrides)
+    (place,) = (base.parent / "sweep").glob("[!.]*")
     dev = (place / "corpus" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     return len(dev), (place / "models" / "teacher-01").exists()
 
@@ -45,6 +49,8 @@ def test_a_folder_with_another_dev_is_not_shared(base: Path) -> None:
     assert swept(base, "corpus.limit.dev=2") == (2, False)
 
 
-def test_a_point_whose_dev_was_changed_is_made_anew(base: Path) -> None:
+def test_a_point_whose_dev_was_changed_is_refused_with_its_nets_kept(base: Path) -> None:
     assert swept(base) == (4, True)
-    assert swept(base, "corpus.limit.dev=2") == (2, False)
+    with pytest.raises(StageError, match="corpus of this point"):
+        sweep(base, "corpus.limit.dev=2")
+    assert next((base.parent / "sweep").glob("*/models/teacher-01")).is_dir()
