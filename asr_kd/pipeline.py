@@ -262,7 +262,14 @@ class Pipeline:
 def _read_marker(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    marker: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        marker: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StageError(
+            f"the record of a finished stage is damaged ({error})",
+            where=path,
+            hint="copy it again, or remove it: the stage is then made anew",
+        ) from None
     return marker
 
 
