@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from asr_kd.data.audio_folder import read_audio_folder
+from asr_kd.data.folders import files_below
 from data_prep import timit
 from tests.support.original_layouts import make_timit
 
@@ -26,6 +27,15 @@ def test_linked_speakers_are_read_and_links_to_a_folder_above_are_not(tmp_path: 
     (audio / "s1" / "itself").symlink_to(audio / "s1")
     rows = read_audio_folder(audio)
     assert [(row.utt_id, row.speaker) for row in rows] == [("s1-a", "s1"), ("s2-a", "s2")]
+
+
+def test_links_that_point_at_each_other_end(tmp_path: Path) -> None:
+    audio = _speaker(tmp_path / "audio" / "s1").parent
+    _speaker(audio / "s2")
+    (audio / "s1" / "other").symlink_to(audio / "s2")
+    (audio / "s2" / "other").symlink_to(audio / "s1")
+    names = [str(path.relative_to(audio)) for path in files_below(audio) if path.suffix == ".wav"]
+    assert names == ["s1/a.wav", "s1/other/a.wav", "s2/a.wav", "s2/other/a.wav"]
 
 
 def test_a_linked_speaker_of_timit_is_read(tmp_path: Path) -> None:
