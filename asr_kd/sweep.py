@@ -113,8 +113,7 @@ def run_sweep(
         StageError: For a point whose folder has another corpus, then too.
     """
     for point in points:
-        _check(point, open_pipeline, folder)
-        _refuse_another_corpus(open_pipeline(point.overrides, folder / point.folder_name(overrides)))
+        _check(point, open_pipeline, folder / point.folder_name(overrides))
     read_points(folder / SWEEP_FILE)  # one that cannot be read is refused now
     rows: list[SweptPoint] = []
     for number, point in enumerate(points, start=1):
@@ -142,9 +141,9 @@ def run_sweep(
 
 
 def _check(point: GridPoint, open_pipeline: OpenPipeline, place: Path) -> None:
-    """Refuse a point with a wrong value; opening its pipeline changes nothing."""
+    """Refuse a wrong value, or a corpus other than before; opening a point's pipeline changes nothing."""
     try:
-        open_pipeline(point.overrides, place)
+        pipeline = open_pipeline(point.overrides, place)
     except ConfigError as error:
         named = {f"--set {override}": f"--grid {override}" for override in point.overrides}
         if error.where not in named:
@@ -152,6 +151,12 @@ def _check(point: GridPoint, open_pipeline: OpenPipeline, place: Path) -> None:
         raise ConfigError(
             error.what, where=named[error.where], expected=error.expected, got=error.got, hint=error.hint
         ) from None
+    if _has_another_corpus(pipeline):
+        raise StageError(
+            "the corpus of this point, or how it is prepared, is not the one of before",
+            where=place,
+            hint="take another --work folder, or remove this one to make the point anew",
+        )
 
 
 def _share_stages(
@@ -181,15 +186,6 @@ def _has_another_corpus(pipeline: Pipeline) -> bool:
     epoch, and shards that are finished are taken for those of the same dev.
     """
     return any(status.state is State.STALE for status in pipeline.status() if not status.stage.needs)
-
-
-def _refuse_another_corpus(pipeline: Pipeline) -> None:
-    if _has_another_corpus(pipeline):
-        raise StageError(
-            "the corpus of this point, or how it is prepared, is not the one of before",
-            where=pipeline.work.root,
-            hint="take another --work folder, or remove this one to make the point anew",
-        )
 
 
 def _link(source: str, target: str) -> None:

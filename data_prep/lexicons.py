@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from asr_kd.errors import LexiconError
+from asr_kd.utf8 import read_utf8
 from data_prep.pronunciations import (
     NUM_PROBABILITIES,
     Pronunciation,
@@ -37,11 +38,7 @@ def read_pronunciations(path: Path, *, strip_stress: bool = False) -> list[Pronu
         raise LexiconError("no such lexicon", where=path, expected="lines of WORD PHONE PHONE ...")
     pronunciations: list[Pronunciation] = []
     num_probabilities = NUM_PROBABILITIES.get(path.name, 0)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise LexiconError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_utf8(path, LexiconError).split("\n"), start=1):
         if not line.strip() or is_comment(line):
             continue
         word, *fields = line.split()

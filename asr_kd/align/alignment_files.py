@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_kd.ctm import CtmLine, is_ctm_comment, parse_ctm_line
+from asr_kd.data.folders import files_below
 from asr_kd.errors import AlignmentError, ConfigError
 
 _EXTRA = "pip install 'asr-kd[alignments]'"
@@ -129,8 +130,8 @@ def read_textgrids(folder: Path, wanted: Collection[str], tier: str) -> Iterator
         raise ConfigError(f"TextGrid files are read by praatio ({error})", hint=_EXTRA) from None
     if not folder.is_dir():
         raise AlignmentError("no folder of TextGrid files", where=folder, hint="mend align.imported.path")
-    for path in sorted(folder.rglob("*.TextGrid")):
-        if path.stem not in wanted:
+    for path in files_below(folder):
+        if path.suffix != ".TextGrid" or path.stem not in wanted:
             continue
         try:
             grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)

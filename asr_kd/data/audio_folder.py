@@ -10,6 +10,7 @@ from asr_kd.data.folders import files_below
 from asr_kd.data.kaldi_dir import read_kaldi_dir
 from asr_kd.data.manifest import Utterance, read_manifest
 from asr_kd.errors import ManifestError
+from asr_kd.utf8 import read_utf8
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3")
 _NOTES = ("readme", "license", "licence", "copying")
@@ -92,7 +93,7 @@ def _transcripts(files: list[Path], recordings: set[Path]) -> tuple[dict[Path, s
     for path in files:
         name, suffix = path.with_suffix(""), path.suffix.lower()
         if suffix == ".trn" and name not in recordings:
-            for number, line in enumerate(_read(path).splitlines(), start=1):
+            for number, line in enumerate(read_utf8(path, ManifestError).splitlines(), start=1):
                 if line.strip():
                     key, words = _trn_line(line, f"{path}:{number}")
                     if key in texts:
@@ -112,7 +113,7 @@ def _is_transcript(path: Path) -> bool:
 
 def _one_text(path: Path) -> str:
     """Return the words of a file that belongs to one recording; an id in parentheses may follow them."""
-    text = " ".join(_read(path).split())
+    text = " ".join(read_utf8(path, ManifestError).split())
     match = _TRN_LINE.match(text) if path.suffix.lower() == ".trn" else None
     words = match["words"] if match else text
     if not words:
@@ -125,10 +126,3 @@ def _trn_line(line: str, where: str) -> tuple[Path, str]:
     if match is None or not match["words"]:
         raise ManifestError("malformed line", where=where, expected="words (utt_id)", got=line.strip()[:60])
     return Path(match["utt_id"]), match["words"]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None

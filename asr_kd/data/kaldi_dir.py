@@ -11,6 +11,7 @@ from pathlib import Path
 from asr_kd.data.audio import AudioInfo, audio_info
 from asr_kd.data.manifest import Utterance
 from asr_kd.errors import ManifestError
+from asr_kd.utf8 import read_utf8
 
 # A segment may end this many seconds behind its recording (Kaldi's extract-segments --max-overshoot).
 _MAX_OVERSHOOT = 0.5
@@ -139,11 +140,9 @@ def _table(path: Path, *, values_needed: bool = True) -> dict[str, _Entry]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_utf8(path, ManifestError)
     except FileNotFoundError:
         raise ManifestError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line

@@ -13,6 +13,7 @@ from typing import Any
 from asr_kd.atomic import write_text
 from asr_kd.errors import ManifestError
 from asr_kd.units import num_frames
+from asr_kd.utf8 import read_utf8
 
 SPLITS = ("train", "dev", "test", "transfer")
 """Splits of a corpus; ``transfer`` holds audio without text for the student's soft targets alone."""
@@ -81,7 +82,8 @@ def read_manifest(path: Path) -> list[Utterance]:
         raise ManifestError("no such manifest", where=path, hint="run the prepare stage or check the path")
     utterances: list[Utterance] = []
     first_line: dict[str, int] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    # Not splitlines: JSON may hold other characters that end a line of text.
+    for number, line in enumerate(read_utf8(path, ManifestError).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -98,14 +100,6 @@ def read_manifest(path: Path) -> list[Utterance]:
     if not utterances:
         raise ManifestError("the manifest is empty", where=path, expected="at least one utterance")
     return utterances
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        # JSON may hold other characters that end a line of text.
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"not UTF-8 ({error.reason})", where=path, hint="convert the file") from None
 
 
 def _parse_row(line: str, where: str, folder: Path) -> Utterance:

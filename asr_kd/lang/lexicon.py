@@ -9,6 +9,7 @@ from pathlib import Path
 
 from asr_kd.atomic import write_text
 from asr_kd.errors import LexiconError
+from asr_kd.utf8 import read_utf8
 
 Pronunciation = tuple[str, ...]
 
@@ -107,7 +108,7 @@ def read_lexicon(path: Path, strip_stress: bool = False, phone_set: Container[st
     if not path.is_file():
         raise LexiconError("no such lexicon", where=path, hint="run the prepare stage or check the path")
     entries: dict[str, dict[Pronunciation, None]] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_utf8(path, LexiconError).splitlines(), start=1):
         if not line.strip():
             continue
         word, phones = _parse_line(line, f"{path}:{number}", strip_stress, phone_set)
@@ -115,13 +116,6 @@ def read_lexicon(path: Path, strip_stress: bool = False, phone_set: Container[st
     if not entries:
         raise LexiconError("the lexicon is empty", where=path, expected="lines of WORD PHONE PHONE ...")
     return Lexicon({word: tuple(alternatives) for word, alternatives in entries.items()})
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise LexiconError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=path) from None
 
 
 def _parse_line(

@@ -1,14 +1,17 @@
-"""Speakers whose folders are links were left out of a folder of audio, and of TIMIT, and nothing was said."""
+"""Folders that are links were left out of a folder of audio, of TextGrids and of TIMIT; nothing was said."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
+from asr_kd.align.alignment_files import read_textgrids
 from asr_kd.data.audio_folder import read_audio_folder
 from asr_kd.data.folders import files_below
+from asr_kd.errors import AlignmentError
 from data_prep import timit
 from tests.support.original_layouts import make_timit
 
@@ -47,3 +50,12 @@ def test_a_linked_speaker_of_timit_is_read(tmp_path: Path) -> None:
     linked = timit.prepare(corpus, tmp_path / "linked", timit.Options())
     names = [[row.utt_id for row in each.splits["train"]] for each in (whole, linked)]
     assert names[0] == names[1]
+
+
+def test_a_text_grid_of_a_linked_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "u1.TextGrid").write_text("nothing")
+    (tmp_path / "grids").mkdir()
+    (tmp_path / "grids" / "s1").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AlignmentError, match=r"grids/s1/u1\.TextGrid: not a TextGrid"):
+        list(read_textgrids(tmp_path / "grids", {"u1"}, "phones"))
